@@ -1,0 +1,166 @@
+"""The backward walk: from an output to the leaves, each node once, as soon as all its uses have reported."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from minitorch.autograd.node import Array, Node, Value, wrap
+from minitorch.autograd.primitive import as_array
+from minitorch.cuda import xp_of
+from minitorch.errors import GraphError, ShapeError
+
+NO_NODES: frozenset[Node] = frozenset()
+
+
+def backward(root: Value, *, retain_grad: bool = False, create_graph: bool = False) -> None:
+    """Add the gradient of `root` to the `grad` of every leaf that it depends on.
+
+    Args:
+        root: where to start. Its own `grad`, if somebody set it, else ones, is what the walk starts from.
+        retain_grad: keep gradients on interior nodes too, and keep the graph for another walk.
+        create_graph: record the backward itself, so that gradients can be differentiated again; keeps the graph.
+
+    Raises:
+        GraphError: `root` is a constant, or the graph was freed by an earlier walk.
+        ShapeError: `root.grad` was set to another shape than that of `root`.
+    """
+    node = root.node
+    if node is None:
+        raise GraphError(
+            "backward: this Variable is a constant (made with requires_grad=False, from constants only, or under "
+            "no_grad), so there is nothing to differentiate; compute it from a Variable outside no_grad"
+        )
+    seed = ones_like(root.data) if node.grad is None else node.grad.data
+    if seed.shape != root.data.shape:
+        raise ShapeError(f"backward: grad has shape {seed.shape}, its Variable {root.data.shape}; they must be equal")
+    g = node.grad or wrap(root.box, seed, None) if create_graph else seed
+    node.grad = None
+    walk(node, g, root.box, retain_grad=retain_grad, create_graph=create_graph)
+
+
+def gradients(root: Value, inputs: Iterable[Value], g: Any, *, create_graph: bool) -> list[Any]:
+    """The gradients of `root` for `inputs`, given `g` for `root`; None for an input that it does not depend on.
+
+    Leaves keep their `grad` as it was, and the walk goes no further back than `inputs`.
+    """
+    nodes = [x.node for x in inputs]
+    stop = frozenset(n for n in nodes if n is not None)
+    found: dict[Node, Any] = {}
+    if root.node is not None:
+        walk(root.node, g, root.box, create_graph=create_graph, stop=stop, found=found)
+    return [None if n is None else found.get(n) for n in nodes]
+
+
+def walk(
+    root: Node,
+    g: Any,
+    box: type[Value],
+    *,
+    retain_grad: bool = False,
+    create_graph: bool = False,
+    stop: frozenset[Node] = NO_NODES,
+    found: dict[Node, Any] | None = None,
+) -> None:
+    """Visit every node between `root` and the leaves once, in topological order by use counts.
+
+    `g` is an array, or a Value under `create_graph`. Gradients go into `found` for the nodes in `stop` and are dropped
+    for other leaves; without `found` they are added to the leaves' `grad`.
+    """
+    uses = count_uses(root, stop)
+    pending: dict[Node, Any] = {}  # what has arrived at nodes that are used several times
+    own: set[Node] = set()  # those for which it is a sum made here, so that more may be added in place
+    ready = [(root, g, False)]  # nodes, their whole gradient, and whether nobody else holds that array
+    keep = retain_grad or create_graph or found is not None
+    while ready:
+        node, g, fresh = ready.pop()
+        op = node.op
+        if op is None or node in stop:
+            if found is None:
+                accumulate(node, g, box, own=fresh)
+            elif node in stop:
+                found[node] = g
+            continue
+        y = node.y
+        args = node.args
+        parents = node.parents
+        if create_graph:
+            y = wrap(box, y, node)
+            args = [a if p is None else wrap(box, a, p) for a, p in zip(args, parents, strict=True)]
+        if retain_grad:
+            node.grad = g if create_graph else wrap(box, g, None)
+        for p, r in zip(parents, op.pullback(g, y, args, node.params, parents), strict=False):
+            if p is None:
+                continue
+            left = uses[p] = uses[p] - 1
+            if p in pending:
+                if p in own and not create_graph:
+                    pending[p] += r
+                else:
+                    pending[p] = pending[p] + r
+                    own.add(p)
+                if not left:
+                    ready.append((p, pending.pop(p), p in own))
+            elif left:
+                pending[p] = r
+            else:
+                ready.append((p, r, p.op is None and r is not g and is_fresh(r, args, y)))
+        if not keep:
+            node.free()
+
+
+def count_uses(root: Node, stop: frozenset[Node]) -> dict[Node, int]:
+    """For every node below `root`, how many gradients it will receive."""
+    uses: dict[Node, int] = {}
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        if node in stop:
+            continue
+        if node.args is None and node.op is not None:
+            raise GraphError(
+                f"backward: the graph was freed by an earlier backward (at the operation {node.op.name}); to walk it "
+                "twice pass retain_grad=True or create_graph=True the first time, or compute the output again"
+            )
+        for p in node.parents:
+            if p is None:
+                continue
+            if p in uses:
+                uses[p] += 1
+            else:
+                uses[p] = 1
+                stack.append(p)
+    return uses
+
+
+def accumulate(leaf: Node, g: Any, box: type[Value], *, own: bool) -> None:
+    """Add `g` to the gradient of `leaf`, which never shares its array with another gradient."""
+    if leaf.grad is not None:
+        if isinstance(g, Value) or leaf.grad.node is not None:
+            leaf.grad = leaf.grad + g
+        else:
+            leaf.grad.data += g
+    elif isinstance(g, Value):
+        leaf.grad = wrap(box, g.data.copy(), g.node)
+    else:
+        g = as_array(g)
+        leaf.grad = wrap(box, g if own else g.copy(), None)
+
+
+def is_fresh(r: Array, args: Any, y: Array) -> bool:
+    """Whether a rule made the array `r`, rather than handing out one that somebody holds, or a view of it."""
+    return getattr(r, "base", None) is None and r is not y and all(r is not a for a in args)
+
+
+def ones_like(data: Array) -> Array:
+    """Ones of the shape of `data`; floating also where `data` is not, since a gradient is."""
+    xp = xp_of(data)
+    return xp.ones(data.shape, data.dtype if data.dtype.kind == "f" else xp.result_type(data.dtype, xp.float32))
+
+
+def unchain(root: Value) -> None:
+    """Cut the graph behind `root`: every node that `root` was computed from becomes a leaf, `root` itself not."""
+    stack = [root.node] if root.node is not None else []
+    while stack:
+        node = stack.pop()
+        stack.extend([p for p in node.parents if p is not None and p.op is not None])
+        if node is not root.node:
+            node.cut()

@@ -1,0 +1,86 @@
+"""`Fused`: a composition of operations computed by faster kernels, and differentiated as the composition it is."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, overload
+
+from minitorch.autograd.backward import gradients
+from minitorch.autograd.node import Array, Node, Parents, Value, leaf, wrap
+from minitorch.autograd.primitive import Primitive, V
+
+
+class Fused(Primitive):
+    """A primitive whose definition is `reference`; `forward` and `backward` are a faster way to the same numbers.
+
+    Args:
+        reference: the composition of operations that defines it: `(*args, **params) -> Value`. A second derivative
+            (`create_graph=True`) goes through it.
+        forward: `(*arrays, **params) -> (y, saved)`; `saved` is anything that the backward can use.
+        backward: `(g, y, saved, wanted, *arrays, **params) -> gradients`, one for each argument, of that argument's
+            shape and dtype, no two of them the same array; those that are not `wanted` may be None.
+        argnums: the positions of the arguments that can be differentiated.
+        name: for messages and drawings; that of `reference` unless given.
+    """
+
+    def __init__(
+        self,
+        *,
+        reference: Callable[..., Any],
+        forward: Callable[..., tuple[Array, Any]],
+        backward: Callable[..., Sequence[Any]],
+        argnums: tuple[int, ...],
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name or reference.__name__, forward)
+        self.reference = reference
+        self.backward = backward
+        self.argnums = argnums
+        self.apply = self.bind()
+
+    @overload
+    def __call__(self, a: V, *args: Any, **params: Any) -> V: ...
+
+    @overload
+    def __call__(self, *args: Any, **params: Any) -> Any: ...
+
+    def __call__(self, *args: Any, **params: Any) -> Any:
+        """Apply the operation: a Value where an argument is one, else a plain array."""
+        return self.apply(*args, **params)
+
+    def run(self, args: Sequence[Any], params: dict[str, Any]) -> tuple[Array, dict[str, Any]]:
+        """Compute the output; returns it, and what the backward is to be given."""
+        y, saved = self.forward(*args, **params)
+        return y, {"saved": saved, "params": params}
+
+    def record(self, args: Any, params: dict[str, Any], y: Array, nodes: Sequence[Node | None]) -> Node | None:
+        """The node for this application, or None where no argument that can be differentiated wants a gradient."""
+        parents = tuple([p if i in self.argnums else None for i, p in enumerate(nodes)])
+        return Node(self, args, params, y, parents) if any(parents) else None
+
+    def pullback(self, g: Any, y: Any, args: Any, params: dict[str, Any], parents: Parents) -> Sequence[Any]:
+        """Run the backward kernel, or under `create_graph` differentiate the reference."""
+        if isinstance(g, Value):
+            return self._through_reference(g, args, params["params"], parents)
+        wanted = tuple([p is not None for p in parents])
+        return self.backward(g, y, params["saved"], wanted, *args, **params["params"])
+
+    def _through_reference(self, g: Value, args: Any, params: dict[str, Any], parents: Parents) -> list[Any]:
+        # The reference is applied to aliases, so that its walk ends there; each alias then stands for its argument.
+        aliases = [a if p is None else _alias(a) for a, p in zip(args, parents, strict=True)]
+        y = self.reference(*aliases, **params)
+        wanted = [a for a, p in zip(aliases, parents, strict=True) if p is not None]
+        found = iter(gradients(y, wanted, g, create_graph=True))
+        return [None if p is None else next(found) for p in parents]
+
+
+class _Alias(Primitive):
+    """The identity, as a node of its own."""
+
+    def pullback(self, g: Any, y: Any, args: Any, params: dict[str, Any], parents: Parents) -> Sequence[Any]:
+        return (g,)
+
+
+_ALIAS = _Alias("alias", lambda a: a)
+
+
+def _alias(a: Value) -> Any:
+    return wrap(a.box, a.data, Node(_ALIAS, (a.data,), {}, a.data, (a.node or leaf(),)))

@@ -1,0 +1,90 @@
+"""What the tape is made of: `Value`, an array that may have a history, and `Node`, one step of that history.
+
+A node holds arrays and its parent nodes, never a Value, so that no reference cycle keeps memory alive: when the last
+Value of a graph goes, the whole graph goes with it, at once.
+"""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Protocol
+
+Array = Any  # a NumPy or CuPy array
+
+
+class Op(Protocol):
+    """What the backward walk needs of an operation."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages and drawings."""
+
+    def pullback(self, g: Any, y: Any, args: Any, params: dict[str, Any], parents: "Parents") -> Sequence[Any]:
+        """The gradient for each argument, given `g` for the output `y`; None where the parent is None."""
+
+
+class Node:
+    """One application of an operation, or (with `op` None) a leaf on which gradients gather.
+
+    Attributes:
+        op: the operation that was applied; None for a leaf.
+        args: what it was applied to, as plain arrays; None once freed.
+        params: its keyword arguments.
+        y: the array it gave.
+        parents: for each argument the node it came from, or None where no gradient is wanted.
+        grad: the gradient as a Value, on leaves and where it is retained.
+        name: the name of its Variable, for drawings.
+    """
+
+    __slots__ = ("__weakref__", "args", "grad", "name", "op", "params", "parents", "y")
+
+    def __init__(self, op: Op | None, args: Any, params: Any, y: Array, parents: "Parents") -> None:
+        self.op = op
+        self.args = args
+        self.params = params
+        self.y = y
+        self.parents = parents
+        self.grad: Any = None
+        self.name: str | None = None
+
+    def free(self) -> None:
+        """Let go of all arrays; the links to the parents stay, so that the graph can still be cut or drawn."""
+        self.args = self.y = None
+
+    def cut(self) -> None:
+        """Forget how this was made: from now on it is a leaf."""
+        self.op = self.args = self.y = None
+        self.parents = ()
+
+
+Parents = tuple[Node | None, ...]
+
+
+def leaf() -> Node:
+    """A node on which gradients gather."""
+    return Node(None, (), None, None, ())
+
+
+class Value:
+    """An array and the node it came from; the base class of `Variable`, without its operators.
+
+    Attributes:
+        data: the array.
+        node: how it was made; None for a constant, which no gradient ever reaches.
+        box: the class of what operations on this class return.
+    """
+
+    __slots__ = ("__weakref__", "data", "node")
+
+    box: ClassVar[type["Value"]]
+    data: Array
+    node: Node | None
+
+
+Value.box = Value
+
+
+def wrap(cls: type[Value], data: Array, node: Node | None) -> Any:
+    """A `cls` made of an array and a node as they are, past the checks of its constructor."""
+    value = cls.__new__(cls)
+    value.data = data
+    value.node = node
+    return value

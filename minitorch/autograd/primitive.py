@@ -1,0 +1,266 @@
+"""`primitive`: an operation written once, as a function on arrays and one line of algebra per argument.
+
+    @primitive
+    def tanh(a):
+        return xp_of(a).tanh(a)
+
+    tanh.defvjp(lambda g, y, a: g * (1 - y * y))
+
+A rule is given plain arrays in a first-order backward and Values under `create_graph=True`: the same line serves both.
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import partial, update_wrapper
+from typing import Any, Protocol, TypeVar, cast, overload
+
+import numpy as np
+
+from minitorch.autograd.node import Array, Node, Parents, Value, wrap
+from minitorch.config import Config
+from minitorch.cuda import is_array, xp_of
+from minitorch.errors import DeviceError, DTypeError, MinitorchError, ShapeError
+
+Rule = Callable[..., Any]
+V = TypeVar("V", bound=Value)
+NO_PARAMS: dict[str, Any] = {}
+
+
+class PrimitiveFunction(Protocol):
+    """What `@primitive` returns: a plain function, so that a class can bind it as a method, with its `op`.
+
+    It returns a Value where an argument is one, else a plain array.
+    """
+
+    op: "Primitive"
+    defvjp: Callable[..., None]
+    defvjp_each: Callable[[Rule], None]
+    __name__: str
+
+    @overload
+    def __call__(self, a: V, *args: Any, **params: Any) -> V: ...
+
+    @overload
+    def __call__(self, *args: Any, **params: Any) -> Any: ...
+
+
+class Primitive:
+    """An operation on any number of arrays together with its rules, one for each leading positional argument."""
+
+    def __init__(self, name: str, forward: Callable[..., Array]) -> None:
+        self.name = name
+        self.forward = forward
+        self.vjps: Sequence[Rule | None] = ()
+
+    def bind(self) -> Callable[..., Any]:
+        """The function that people call: it applies the forward to arrays, and records it where Values are given."""
+
+        def apply(*args: Any, **params: Any) -> Any:
+            box = None
+            raw = []
+            nodes = []
+            for a in args:
+                if isinstance(a, Value):
+                    box = a.box
+                    raw.append(a.data)
+                    nodes.append(a.node)
+                else:
+                    raw.append(a)
+                    nodes.append(None)
+            try:
+                y, kept = self.run(raw, params)
+            except (ValueError, TypeError) as error:
+                raise self.failure(error, raw) from error
+            if box is None:
+                return y
+            y = as_array(y)
+            return wrap(box, y, self.record(raw, kept, y, nodes) if Config.enable_backprop else None)
+
+        return apply
+
+    def run(self, args: Sequence[Any], params: dict[str, Any]) -> tuple[Array, dict[str, Any]]:
+        """Compute the output; returns it and the parameters to keep for the rules."""
+        return self.forward(*args, **params), params
+
+    def record(self, args: Any, params: dict[str, Any], y: Array, nodes: Sequence[Node | None]) -> Node | None:
+        """The node for this application, or None where no argument with a rule wants a gradient."""
+        parents = tuple([None if rule is None else p for rule, p in zip(self.vjps, nodes, strict=False)])
+        return Node(self, args, params, y, parents) if any(parents) else None
+
+    def pullback(self, g: Any, y: Any, args: Any, params: dict[str, Any], parents: Parents) -> Sequence[Any]:
+        """Call the rule of each argument whose gradient is wanted, and undo broadcasting and promotion."""
+        return [
+            None if p is None or rule is None else fit(rule(g, y, *args, **params), a)
+            for rule, p, a in zip(self.vjps, parents, args, strict=False)
+        ]
+
+    def failure(self, error: Exception, args: Sequence[Any]) -> Exception:
+        """The error to raise when the forward failed with `error`: it names the operation and what it was given."""
+        if isinstance(error, MinitorchError):
+            raise error
+        given = ", ".join(describe(a) for a in args)
+        if len({xp_of(a) for a in args if is_array(a)}) > 1:
+            places = ", ".join(
+                f"{describe(a)} on the {'host' if xp_of(a) is np else 'GPU'}" for a in args if is_array(a)
+            )
+            return DeviceError(
+                f"{self.name}: arrays on different devices: {places}; move the model and the batch to one device, with "
+                "to_gpu() and to_cpu() or a DevicePlacement callback"
+            )
+        kind = ShapeError if isinstance(error, ValueError) else DTypeError
+        remedy = ""
+        if "broadcast" in str(error):
+            remedy = "; aligned from the right, sizes must be equal or 1: use reshape or expand_dims"
+        return kind(f"{self.name}: {error}; got {given}{remedy}")
+
+
+class Unary(Primitive):
+    """A primitive of one array and nothing else: the same as `Primitive`, at less cost."""
+
+    def bind(self) -> Callable[..., Any]:
+        """The function that people call."""
+        forward = self.forward
+
+        def apply(a: Any) -> Any:
+            if not isinstance(a, Value):
+                return forward(a)
+            x = a.data
+            try:
+                y = forward(x)
+            except (ValueError, TypeError) as error:
+                raise self.failure(error, (x,)) from error
+            if isinstance(y, np.generic):
+                y = np.asarray(y)
+            n = a.node
+            if n is None or not Config.enable_backprop:
+                return wrap(a.box, y, None)
+            return wrap(a.box, y, Node(self, (x,), NO_PARAMS, y, (n,)))
+
+        return apply
+
+    def pullback(self, g: Any, y: Any, args: Any, params: dict[str, Any], parents: Parents) -> Sequence[Any]:
+        """Call the rule; it gives the shape and dtype of its argument."""
+        return (self.vjps[0](g, y, args[0]),)  # type: ignore[misc]
+
+
+class Binary(Primitive):
+    """A primitive of two arrays and nothing else: the same as `Primitive`, at less cost."""
+
+    def bind(self) -> Callable[..., Any]:
+        """The function that people call."""
+        forward = self.forward
+
+        def apply(a: Any, b: Any) -> Any:
+            n = m = None
+            if isinstance(a, Value):
+                box = a.box
+                n = a.node
+                a = a.data
+                if isinstance(b, Value):
+                    m = b.node
+                    b = b.data
+                elif isinstance(b, np.generic):
+                    b = b.item()
+            elif isinstance(b, Value):
+                box = b.box
+                m = b.node
+                b = b.data
+                if isinstance(a, np.generic):
+                    a = a.item()
+            else:
+                return forward(a, b)
+            try:
+                y = forward(a, b)
+            except (ValueError, TypeError) as error:
+                raise self.failure(error, (a, b)) from error
+            if isinstance(y, np.generic):
+                y = np.asarray(y)
+            if (n is None and m is None) or not Config.enable_backprop:
+                return wrap(box, y, None)
+            return wrap(box, y, Node(self, (a, b), NO_PARAMS, y, (n, m)))
+
+        return apply
+
+    def pullback(self, g: Any, y: Any, args: Any, params: dict[str, Any], parents: Parents) -> Sequence[Any]:
+        """Call the rules whose gradient is wanted, and undo broadcasting and promotion."""
+        a, b = args
+        p, q = parents
+        rule_a, rule_b = self.vjps
+        return (
+            None if p is None else fit(rule_a(g, y, a, b), a),  # type: ignore[misc]
+            None if q is None else fit(rule_b(g, y, a, b), b),  # type: ignore[misc]
+        )
+
+
+class _Each(Sequence[Rule]):
+    """The rules of an operation that takes any number of arrays: one rule that is told the argument's position."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+
+    def __getitem__(self, i: Any) -> Any:
+        return partial(self.rule, i)
+
+    def __len__(self) -> int:
+        return 2**31
+
+
+def describe(a: Any) -> str:
+    """An argument in an error message: `float32(32, 784)` for an array, else its repr."""
+    a = a.data if isinstance(a, Value) else a
+    return f"{a.dtype}{tuple(a.shape)}" if hasattr(a, "dtype") and hasattr(a, "shape") else repr(a)
+
+
+def fit(r: Any, a: Any) -> Any:
+    """The gradient `r` brought to the shape and the floating dtype of the argument `a`: broadcasting undone."""
+    shape = a.shape
+    if r.shape != shape:
+        r = sum_to_shape(r, shape)
+    if r.dtype is not a.dtype and r.dtype != a.dtype and a.dtype.kind == "f":
+        r = r.astype(a.dtype)
+    return r
+
+
+def sum_to_shape(r: Any, shape: tuple[int, ...]) -> Any:
+    """Sum `r` over the axes that broadcasting `shape` to `r.shape` added or stretched."""
+    lead = r.ndim - len(shape)
+    axes = tuple(range(lead)) + tuple(i + lead for i, n in enumerate(shape) if n == 1 and r.shape[i + lead] != 1)
+    return r.sum(axis=axes, keepdims=True).reshape(shape) if axes else r.reshape(shape)
+
+
+def primitive(forward: Callable[..., Array]) -> PrimitiveFunction:
+    """Make a differentiable operation of `forward`, a function on plain NumPy or CuPy arrays alike."""
+    takes = inspect.signature(forward).parameters.values()
+    plain = all(p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD for p in takes)
+    kind = {1: Unary, 2: Binary}.get(len(takes), Primitive) if plain else Primitive
+    op = kind(forward.__name__.rstrip("_"), forward)
+    apply = _published(op)
+
+    def defvjp(*rules: Rule | None) -> None:
+        """Give the rule `(g, y, *args, **params) -> gradient` of each argument in turn; None: not differentiable."""
+        assert kind is Primitive or (len(rules) == len(takes) and None not in rules), op.name
+        op.vjps = rules
+
+    def defvjp_each(rule: Rule) -> None:
+        """Give one rule `(i, g, y, *args, **params) -> gradient of argument i` for an operation on any number."""
+        op.vjps = _Each(rule)
+
+    apply.defvjp = defvjp
+    apply.defvjp_each = defvjp_each
+    return apply
+
+
+def untracked(forward: Callable[..., Array]) -> PrimitiveFunction:
+    """Make an operation without a derivative: given Values it returns a Value that no gradient passes through."""
+    return _published(Primitive(forward.__name__.rstrip("_"), forward))
+
+
+def _published(op: Primitive) -> PrimitiveFunction:
+    apply = cast(PrimitiveFunction, update_wrapper(op.bind(), op.forward))
+    apply.op = op
+    return apply
+
+
+def as_array(y: Any) -> Any:
+    """`y`, with the scalar that NumPy makes of a 0-d result turned back into a 0-d array."""
+    return np.asarray(y) if isinstance(y, np.generic) else y

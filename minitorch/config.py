@@ -1,0 +1,54 @@
+"""The two flags of the framework, and the context managers that set them.
+
+The flags are per thread: a worker thread that computes under `no_grad` changes nothing for the thread that trains.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import _GeneratorContextManager, contextmanager
+
+from minitorch.errors import ConfigError
+
+
+class _Config(threading.local):
+    """The flags `enable_backprop` (record operations for backward) and `train` (dropout, batch norm)."""
+
+    enable_backprop: bool = True
+    train: bool = True
+
+
+Config = _Config()
+
+
+@contextmanager
+def using_config(name: str, value: bool) -> Iterator[None]:
+    """Set flag `name` to `value` inside a `with` block or a decorated function, then put it back.
+
+    Args:
+        name: "enable_backprop" or "train".
+        value: the value inside the block.
+
+    Raises:
+        ConfigError: there is no such flag.
+    """
+    if name not in _Config.__annotations__:
+        raise ConfigError(f"using_config: no flag {name!r}; the flags are {', '.join(_Config.__annotations__)}")
+    before = getattr(Config, name)
+    setattr(Config, name, value)
+    try:
+        yield
+    finally:
+        setattr(Config, name, before)
+
+
+def no_grad() -> _GeneratorContextManager[None]:
+    """Record no operations: nothing inside can be differentiated, and no memory is held for it."""
+    return using_config("enable_backprop", False)
+
+
+def test_mode() -> _GeneratorContextManager[None]:
+    """Compute as at test time: dropout passes its input on, batch norm uses its running averages."""
+    return using_config("train", False)
+
+
+test_mode.__test__ = False  # type: ignore[attr-defined]  # pytest must not collect it where a test imports it

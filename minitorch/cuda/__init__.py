@@ -1,0 +1,14 @@
+"""GPU support: which array module an array belongs to, moving arrays, devices. Knows arrays, no Variable."""
+
+from minitorch.cuda.array_module import as_cupy, as_numpy, get_array_module, has_gpu, is_array, xp_of
+from minitorch.cuda.device import Device
+
+__all__ = ["Device", "as_cupy", "as_numpy", "get_array_module", "gpu_enable", "is_array", "xp_of"]
+
+gpu_enable: bool  # whether a device works; asked anew each time, since importing minitorch must not import CuPy
+
+
+def __getattr__(name: str) -> bool:
+    if name == "gpu_enable":
+        return has_gpu()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

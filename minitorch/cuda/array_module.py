@@ -1,0 +1,119 @@
+"""Which array module an array belongs to, and the way from the host to a device and back.
+
+CuPy is looked up anew at each call: Python's own import cache is fast enough, and nothing here can be out of date.
+"""
+
+import sys
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from minitorch.errors import DeviceError, DTypeError, MissingExtraError
+
+Array = Any  # a NumPy or CuPy array
+
+
+def xp_of(a: Any) -> Any:
+    """The module, `numpy` or `cupy`, whose functions take the plain array `a`; `numpy` for a scalar."""
+    if isinstance(a, np.ndarray):
+        return np
+    cupy = sys.modules.get("cupy")  # where nobody imported CuPy, nothing is a CuPy array
+    return cupy if cupy is not None and isinstance(a, cupy.ndarray) else np
+
+
+def get_array_module(x: Any) -> Any:
+    """The module, `numpy` or `cupy`, whose functions take `x`: an array, a Variable or a scalar."""
+    return xp_of(_array_in(x))
+
+
+def is_array(x: Any) -> bool:
+    """Whether `x` is a NumPy or a CuPy array (a Variable is not, nor is a scalar)."""
+    return isinstance(x, np.ndarray) or xp_of(x) is not np
+
+
+def as_numpy(x: Any) -> np.ndarray[Any, Any]:
+    """`x` as a NumPy array: itself if it is one, a copy on the host of a CuPy array, 0-d of a scalar.
+
+    Args:
+        x: an array, a Variable, a number, or nested sequences of numbers.
+
+    Raises:
+        DTypeError: `x` is none of these.
+    """
+    x = _array_in(x)
+    if isinstance(x, np.ndarray):
+        return x
+    xp = xp_of(x)
+    y: np.ndarray[Any, Any] = np.asarray(x) if xp is np else xp.asnumpy(x)
+    if y.dtype == object:
+        raise DTypeError(f"as_numpy: got {type(x).__name__}; give an array, a Variable or numbers")
+    return y
+
+
+def as_cupy(x: Any) -> Array:
+    """`x` as a CuPy array: itself if it is one, else a copy on the current device.
+
+    Args:
+        x: an array, a Variable, a number, or nested sequences of numbers.
+
+    Raises:
+        MissingExtraError: CuPy is not installed.
+        DeviceError: CuPy is installed, but finds no working device.
+        DTypeError: `x` is no array of numbers.
+    """
+    x = _array_in(x)
+    if xp_of(x) is not np:
+        return x
+    cupy = require_cupy()
+    host = as_numpy(x)
+    if host.dtype.kind not in "biufc":
+        raise DTypeError(f"as_cupy: a device holds numbers and booleans, not dtype {host.dtype}; leave it on the host")
+    return cupy.asarray(host)
+
+
+def has_gpu() -> bool:
+    """Whether CuPy imports and finds a device that works."""
+    try:
+        return bool(_import_cupy().is_available())
+    except ImportError:
+        return False
+
+
+def require_cupy() -> Any:
+    """The module `cupy`, with a working device.
+
+    Raises:
+        MissingExtraError: CuPy is not installed.
+        DeviceError: CuPy is installed, but does not import or finds no working device.
+    """
+    try:
+        cupy = _import_cupy()
+    except ModuleNotFoundError as error:
+        if error.name != "cupy":
+            raise
+        raise MissingExtraError(
+            "CuPy is not installed: install minitorch[cuda13] or minitorch[cuda12], for the CUDA version that "
+            "`nvidia-smi` shows"
+        ) from error
+    except ImportError as error:
+        raise DeviceError(f"CuPy is installed but cannot be imported: {error}") from error
+    if not cupy.is_available():
+        raise DeviceError(
+            "CuPy is installed but finds no CUDA device: see whether `nvidia-smi` lists one, and whether "
+            "CUDA_VISIBLE_DEVICES hides it"
+        )
+    return cupy
+
+
+def _import_cupy() -> ModuleType:
+    import cupy  # here, and not above: importing minitorch must not need CuPy
+
+    module: ModuleType = cupy
+    return module
+
+
+def _array_in(x: Any) -> Any:
+    """The array in a Variable, known by its `data` since this floor lies below Variable; anything else as it is."""
+    data = getattr(x, "data", None)  # of an array itself: a memoryview or a pointer
+    return data if is_array(data) else x

@@ -1,0 +1,56 @@
+"""`Linear`: the fully connected layer."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from minitorch import functions as F
+from minitorch import random
+from minitorch.cuda import get_array_module
+from minitorch.errors import ConfigError
+from minitorch.layers.layer import Layer
+from minitorch.variable import Parameter, Variable
+
+
+class Linear(Layer):
+    """`x @ W + b` over the last axis of `x`; W starts as normal × sqrt(1 / in_size), b as zeros.
+
+    Args:
+        out_size: the size of the last axis of the output.
+        nobias: leave out b.
+        dtype: of the Parameters.
+        in_size: the size of the last axis of the input; None: taken from the first call.
+
+    Raises:
+        ConfigError: a size is not a positive integer.
+    """
+
+    def __init__(self, out_size: int, nobias: bool = False, dtype: Any = np.float32, in_size: int | None = None):
+        super().__init__()
+        for name, size in (("out_size", out_size), ("in_size", in_size)):
+            if size is not None and (not isinstance(size, int | np.integer) or size < 1):
+                raise ConfigError(f"Linear: {name} is {size!r}; a size is a positive integer")
+        self.in_size = in_size
+        self.out_size = out_size
+        self.W = Parameter(None, name="W", shape=(in_size, out_size), dtype=dtype)
+        self.b = None if nobias else Parameter(np.zeros(out_size, dtype=dtype), name="b")
+        if in_size is not None:
+            self._draw_weights(np)
+
+    def _draw_weights(self, xp: Any) -> None:
+        shape = (self.in_size, self.out_size)
+        W = random.normal("weights", shape, self.W.wanted_dtype)  # type: ignore[arg-type]
+        W *= math.sqrt(1 / self.in_size)  # type: ignore[operator]
+        self.W.data = xp.asarray(W)
+
+    def forward(self, x: Any) -> Variable:
+        """(..., in_size) -> (..., out_size)."""
+        if self.W.data is None:
+            self.in_size = x.shape[-1]
+            self._draw_weights(get_array_module(x))
+        return F.linear(x, self.W, self.b)
+
+    def __repr__(self) -> str:
+        in_size = self.in_size if self.W.data is None else self.W.shape[0]
+        return f"Linear({'?' if in_size is None else in_size} -> {self.out_size})"

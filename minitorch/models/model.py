@@ -1,0 +1,66 @@
+"""`Model`, and the two plainest: `Sequential` and `MLP`."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from minitorch import functions as F
+from minitorch import layers as L
+from minitorch.errors import ConfigError
+from minitorch.variable import Variable
+
+
+class Model(L.Layer):
+    """Base of models: a layer that is trained as a whole."""
+
+
+class Sequential(Model):
+    """Layers and functions applied one after the other; their paths are `l0`, `l1`, ...
+
+    Args:
+        layers: layers, or functions of one Variable such as `F.relu`.
+    """
+
+    def __init__(self, *layers: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.layers: list[Callable[[Any], Any]] = []
+        for i, layer in enumerate(layers):
+            if not callable(layer):
+                raise ConfigError(f"Sequential: item {i} is {layer!r}; give layers or functions of one Variable")
+            if isinstance(layer, L.Layer):
+                setattr(self, f"l{i}", layer)
+            self.layers.append(layer)
+
+    def forward(self, x: Any) -> Any:
+        """Through all layers in turn."""
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+class MLP(Model):
+    """Fully connected layers with an activation between them; their paths are `l0`, `l1`, ...
+
+    Args:
+        fc_output_sizes: the output size of each layer; the input size is taken from the first call.
+        activation: applied after every layer but the last.
+
+    Raises:
+        ConfigError: there is no layer.
+    """
+
+    def __init__(self, fc_output_sizes: Sequence[int], activation: Callable[[Any], Variable] = F.sigmoid) -> None:
+        super().__init__()
+        if not fc_output_sizes:
+            raise ConfigError("MLP: fc_output_sizes is empty; give the output size of each layer, such as (1000, 10)")
+        self.activation = activation
+        self.layers: list[L.Linear] = []
+        for i, out_size in enumerate(fc_output_sizes):
+            layer = L.Linear(out_size)
+            setattr(self, f"l{i}", layer)
+            self.layers.append(layer)
+
+    def forward(self, x: Any) -> Variable:
+        """(N, in_size) -> (N, fc_output_sizes[-1])."""
+        for layer in self.layers[:-1]:
+            x = self.activation(layer(x))
+        return self.layers[-1](x)  # type: ignore[no-any-return]

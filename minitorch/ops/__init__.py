@@ -1,0 +1,1 @@
+"""Every differentiable primitive, once: a forward on arrays and one rule per argument."""

@@ -1,0 +1,81 @@
+"""Matrix products."""
+
+from typing import Any
+
+from minitorch.autograd.node import Array
+from minitorch.autograd.primitive import primitive
+from minitorch.cuda import xp_of
+from minitorch.errors import ShapeError
+
+
+@primitive
+def matmul(a: Array, b: Array) -> Array:
+    if a.ndim == 0 or b.ndim == 0 or a.shape[-1] != b.shape[-min(2, b.ndim)]:
+        raise ShapeError(
+            f"matmul: inner dimensions differ: {a.shape} @ {b.shape}; the last axis of the left operand and the "
+            "second to last (or only) axis of the right one must be equal: transpose or reshape one of them"
+        )
+    return xp_of(a).matmul(a, b)
+
+
+def _as_matrices(g: Any, a: Any, b: Any) -> tuple[Any, Any, Any]:
+    """The operands of a product and the gradient of its result, vectors made into matrices of one row or column."""
+    if b.ndim == 1:
+        g = g.reshape((*g.shape, 1))
+        b = b.reshape((-1, 1))
+    if a.ndim == 1:
+        g = g.reshape((*g.shape[:-1], 1, g.shape[-1]))
+        a = a.reshape((1, -1))
+    return g, a, b
+
+
+def _swapped(a: Any) -> Any:
+    return a.transpose((*range(a.ndim - 2), a.ndim - 1, a.ndim - 2)) if a.ndim > 2 else a.T
+
+
+def _matmul_rule_a(g: Any, y: Any, a: Any, b: Any) -> Any:
+    if a.ndim == b.ndim == 2:
+        return matmul(g, b.T)
+    shape = a.shape
+    g, a, b = _as_matrices(g, a, b)
+    r = matmul(g, _swapped(b))
+    return r.reshape((*r.shape[:-2], r.shape[-1])) if len(shape) == 1 else r
+
+
+def _matmul_rule_b(g: Any, y: Any, a: Any, b: Any) -> Any:
+    if a.ndim == b.ndim == 2:
+        return matmul(a.T, g)
+    shape = b.shape
+    g, a, b = _as_matrices(g, a, b)
+    r = matmul(_swapped(a), g)
+    return r.reshape(r.shape[:-1]) if len(shape) == 1 else r
+
+
+matmul.defvjp(_matmul_rule_a, _matmul_rule_b)
+
+
+@primitive
+def linear(x: Array, W: Array, b: Array | None) -> Array:
+    """`x @ W + b` over the last axis of `x` (..., I), with W (I, O) and b (O,) or None."""
+    if x.ndim < 1 or W.ndim != 2 or x.shape[-1] != W.shape[0]:
+        raise ShapeError(
+            f"linear: x {x.shape} does not fit W {W.shape}; the last axis of x must equal the first of W, (in_size, "
+            "out_size): flatten x, or make the layer for this in_size"
+        )
+    if b is not None and b.shape != (W.shape[1],):
+        raise ShapeError(f"linear: b {b.shape} does not fit W {W.shape}; b must have shape ({W.shape[1]},)")
+    y = xp_of(x).matmul(x, W)
+    if b is not None:
+        y += b
+    return y
+
+
+def _rows(x: Any) -> Any:
+    return x if x.ndim == 2 else x.reshape((-1, x.shape[-1]))
+
+
+linear.defvjp(
+    lambda g, y, x, W, b: matmul(g, W.T),
+    lambda g, y, x, W, b: matmul(_rows(x).T, _rows(g)),
+    lambda g, y, x, W, b: g,  # the engine sums it to the shape of b
+)

@@ -1,0 +1,94 @@
+"""Random numbers without hidden state: counter-based Philox, keyed by (seed, stream, step, draw).
+
+Every draw is a pure function of four integers, so a run is resumed exactly by restoring integers, and the host and a
+device get the same bits. Streams keep purposes apart: taking one more dropout mask never changes the shuffling.
+
+Source: Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011 (Philox4x64-10, as in NumPy).
+"""
+
+import zlib
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minitorch.cuda import as_cupy
+from minitorch.errors import ConfigError
+
+Array = Any  # a NumPy or CuPy array
+
+
+class RandomState(NamedTuple):
+    """All there is to save of the random numbers: three integers."""
+
+    seed: int
+    step: int
+    draw: int
+
+
+_state = RandomState(seed=0, step=0, draw=0)
+
+
+def seed(value: int) -> None:
+    """Start all random numbers of minitorch from `value` (0 <= value < 2**64; it is 0 at import).
+
+    Raises:
+        ConfigError: `value` is not an integer in that range.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value < 2**64:
+        raise ConfigError(f"seed: got {value!r}; a seed is an integer from 0 to 2**64 - 1")
+    set_state(RandomState(int(value), 0, 0))
+
+
+def get_state() -> RandomState:
+    """The integers that determine every random number still to come."""
+    return _state
+
+
+def set_state(state: RandomState) -> None:
+    """Go back (or forward) to `state`, as returned by `get_state`."""
+    global _state
+    _state = RandomState(*(int(i) for i in state))
+
+
+def begin_step(step: int) -> None:
+    """Number the draws that follow from 0 within training step `step`, whatever was drawn before."""
+    set_state(RandomState(_state.seed, step, 0))
+
+
+def next_draw() -> RandomState:
+    """The identity of the next draw; each call moves on by one."""
+    now = _state
+    set_state(RandomState(now.seed, now.step, now.draw + 1))
+    return now
+
+
+def philox(stream: str, *, seed: int, step: int = 0, draw: int = 0) -> np.random.Philox:
+    """The bit generator of one draw: key (seed, stream), counter starting at (0, draw, step, 0)."""
+    return np.random.Philox(
+        key=np.array([seed, zlib.crc32(stream.encode())], np.uint64),
+        counter=np.array([0, draw, step, 0], np.uint64),
+    )
+
+
+def bits(stream: str, size: int, xp: Any = np) -> Array:
+    """The next draw of `stream` as `size` random `uint32`, an array of module `xp`."""
+    at = next_draw()
+    raw = philox(stream, seed=at.seed, step=at.step, draw=at.draw).random_raw((size + 1) // 2)
+    words = raw.view(np.uint32)[:size]
+    return words if xp is np else as_cupy(words)
+
+
+def normal(stream: str, shape: tuple[int, ...], dtype: Any = np.float32, xp: Any = np) -> Array:
+    """The next draw of `stream` as standard normal numbers of `shape` and `dtype`, an array of module `xp`.
+
+    Drawn on the host, so that the same seed starts the same weights on every device.
+    """
+    at = next_draw()
+    generator = np.random.Generator(philox(stream, seed=at.seed, step=at.step, draw=at.draw))
+    values = generator.standard_normal(shape, dtype=np.float32).astype(dtype, copy=False)
+    return values if xp is np else as_cupy(values)
+
+
+def permutation(n: int, *, seed: int, epoch: int) -> Array:
+    """The order of `n` samples in `epoch`: a pure function of `(n, seed, epoch)`, int64 of shape (n,)."""
+    return np.random.Generator(philox("shuffle", seed=seed, step=epoch)).permutation(n)
