@@ -10,7 +10,7 @@ from minitorch.cuda.array_module import as_numpy, has_gpu, is_array, require_cup
 from minitorch.errors import ConfigError, DeviceError, MissingExtraError
 
 
-@attrs.frozen
+@attrs.frozen(init=False)
 class Device:
     """The host or one GPU: `Device("cpu")`, `Device("cuda")` (the first), `Device("cuda:1")`, `Device("auto")`.
 
@@ -38,7 +38,7 @@ class Device:
             kind = "cuda" if has_gpu() else "cpu"
         elif kind == "cuda":
             _check_there(str(name), index)
-        self.__attrs_init__(kind, index)  # type: ignore[attr-defined]  # attrs makes it, mypy does not see it
+        self.__attrs_init__(kind, index)
 
     @property
     def xp(self) -> Any:

@@ -1,0 +1,224 @@
+"""Loaders: a data set in batches, in an order that is a pure function of (seed, epoch), on the host or on a GPU."""
+
+from collections.abc import Iterator
+from typing import Any, TypeGuard
+
+import numpy as np
+
+from minitorch import random
+from minitorch.cuda import as_cupy, as_numpy, is_array, xp_of
+from minitorch.cuda.array_module import require_cupy
+from minitorch.datasets.dataset import Dataset, collate
+from minitorch.errors import ConfigError, DataError, DTypeError, StateError
+from minitorch.transforms import drawing_for
+
+Array = Any  # a NumPy or CuPy array
+Batch = tuple[Array, ...]
+
+
+class DataLoader:
+    """The samples of `dataset` in batches: tuples of new arrays, `(x, t)`, or `(x,)` where there are no labels.
+
+    `for x, t in loader` is one pass, always from the first batch on; `epoch` counts the passes begun. A data set of
+    arrays is gathered and transformed batch by batch, not sample by sample; after `to_gpu` it is moved to the device
+    once, if it takes no more than half of the memory free there, and its batches are gathered on the device.
+
+    Args:
+        dataset: a `Dataset`, or any object with `__getitem__` and `__len__`, such as a list of (x, t).
+        batch_size: samples in a batch; the last one has what is left.
+        shuffle: whether each epoch has an order of its own; otherwise always that of the data set.
+        drop_last: leave out a last batch that is not full.
+        seed: of the order and of random transforms; None takes that of `minitorch.random.seed` as each pass begins.
+
+    Raises:
+        ConfigError: `batch_size` or `seed` is not allowed, or there is no full batch to keep with `drop_last`.
+        DataError: the data set is empty.
+        DTypeError: `dataset` has no `__getitem__` or no `__len__`.
+    """
+
+    def __init__(
+        self, dataset: Any, batch_size: int, shuffle: bool = True, *, drop_last: bool = False, seed: int | None = None
+    ) -> None:
+        if not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
+            raise DTypeError(
+                f"DataLoader: {type(dataset).__name__} has no __getitem__ and __len__; "
+                "give a Dataset or a sequence (a generator fits into a list)"
+            )
+        if isinstance(dataset, tuple) and dataset and all(map(is_array, dataset)):
+            raise DTypeError("DataLoader: got a tuple of arrays; give ArrayDataset(x, t)")
+        if not _is_integer(batch_size) or batch_size < 1:
+            raise ConfigError(f"DataLoader: batch_size is {batch_size!r}; it must be an integer of at least 1")
+        if seed is not None and not (_is_integer(seed) and 0 <= seed < 2**64):
+            raise ConfigError(f"DataLoader: seed is {seed!r}; a seed is None or an integer from 0 to 2**64 - 1")
+        self.dataset = dataset
+        self.batch_size = int(batch_size)
+        self.shuffle = bool(shuffle)
+        self.drop_last = bool(drop_last)
+        self.seed = None if seed is None else int(seed)
+        self.epoch = 0
+        self.gpu = False
+        self._placed: tuple[Batch, Batch] | None = None  # the arrays of the data set, and the same on the device
+        if not len(self):
+            raise ConfigError(
+                f"DataLoader: {self._samples()} samples make no full batch of {batch_size}, and drop_last leaves out "
+                "the rest; take a smaller batch_size or drop_last=False"
+            )
+
+    def __len__(self) -> int:
+        """The number of batches in an epoch."""
+        n = self._samples()
+        return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Begin the next epoch from its first batch."""
+        batches = self.iterate(self.epoch)
+        self.epoch += 1
+        return batches
+
+    def iterate(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of `epoch` from number `start` on, at no cost for those before; leaves `self.epoch` alone.
+
+        Raises:
+            ConfigError: `epoch` is no integer from 0 to 2**32 - 1, or `start` none from 0 to `len(self)`.
+        """
+        if not _is_integer(epoch) or not 0 <= epoch < 2**32:
+            raise ConfigError(f"DataLoader.iterate: epoch is {epoch!r}; epochs are integers from 0 to 2**32 - 1")
+        if not _is_integer(start) or not 0 <= start <= len(self):
+            raise ConfigError(f"DataLoader.iterate: start is {start!r}; the epoch has batches 0 to {len(self) - 1}")
+        seed = random.get_state().seed if self.seed is None else self.seed
+        return self._batches(seed, int(epoch), int(start))
+
+    def to_gpu(self) -> "DataLoader":
+        """Yield CuPy arrays from the next pass on; returns the loader.
+
+        A data set of arrays is then copied to the device; a change made in place after that is not seen until the next
+        call of `to_gpu`, while a new array in `data` or `label` is.
+
+        Raises:
+            MissingExtraError: CuPy is not installed.
+            DeviceError: CuPy finds no GPU that works.
+        """
+        require_cupy()  # raises now, and not at the first batch
+        self.gpu = True
+        self._placed = None
+        return self
+
+    def to_cpu(self) -> "DataLoader":
+        """Yield NumPy arrays from the next pass on, and give back the memory on the device; returns the loader."""
+        self.gpu = False
+        self._placed = None
+        return self
+
+    def state_dict(self) -> dict[str, int | None]:
+        """All there is to save: the epoch that comes next, and what the order of the samples depends on."""
+        return {
+            "epoch": self.epoch,
+            "samples": self._samples(),
+            "batch_size": self.batch_size,
+            "shuffle": int(self.shuffle),
+            "drop_last": int(self.drop_last),
+            "seed": self.seed,
+        }
+
+    def load_state_dict(self, state: dict[str, int | None]) -> None:
+        """Go on with the epoch of `state`.
+
+        Raises:
+            StateError: `state` is of a loader whose batches would be others; every difference is listed.
+        """
+        mine = self.state_dict()
+        epoch = mine["epoch"] = state.get("epoch", 0)
+        wrong = [f"missing: {key}" for key in mine if key not in state]
+        wrong += [f"unexpected: {key}" for key in state if key not in mine]
+        wrong += [
+            f"{key} is {state[key]!r} in the state, {mine[key]!r} here"
+            for key in mine
+            if key in state and state[key] != mine[key]
+        ]
+        if not _is_integer(epoch) or epoch < 0:
+            wrong.append(f"epoch is {epoch!r}, not an integer of at least 0")
+        if wrong or epoch is None:
+            raise StateError(
+                f"{type(self).__name__}.load_state_dict: {'; '.join(wrong)}. Make the loader as it was when the state "
+                "was saved, or start afresh without the state"
+            )
+        self.epoch = int(epoch)
+
+    def _samples(self) -> int:
+        n = len(self.dataset)
+        if n == 0:
+            raise DataError(f"DataLoader: the data set ({type(self.dataset).__name__}) is empty; it has no sample")
+        return n
+
+    def _order(self, seed: int, epoch: int) -> Array:
+        """The indices of all samples of an epoch, in order: int64 on the host."""
+        n = self._samples()
+        return random.permutation(n, seed=seed, epoch=epoch) if self.shuffle else np.arange(n)
+
+    def _batches(self, seed: int, epoch: int, start: int) -> Iterator[Batch]:
+        place = as_cupy if self.gpu else as_numpy
+        order = self._order(seed, epoch)
+        arrays = self._arrays()
+        rows = order if arrays is None or xp_of(arrays[0]) is np else as_cupy(order)
+        for number in range(start, len(self)):
+            at = slice(number * self.batch_size, (number + 1) * self.batch_size)
+            with drawing_for(seed, epoch, order[at]):
+                if arrays is not None:
+                    batch = self.dataset.transformed(tuple(place(array.take(rows[at], axis=0)) for array in arrays))
+                elif isinstance(self.dataset, Dataset):
+                    batch = self.dataset.batch(order[at])
+                else:
+                    batch = collate(self.dataset, order[at])
+            yield tuple(map(place, batch))
+
+    def _arrays(self) -> Batch | None:
+        """The arrays that batches are gathered from, all on one side; None where samples are made one by one."""
+        dataset = self.dataset
+        own = isinstance(dataset, Dataset) and type(dataset).batch is Dataset.batch
+        arrays = dataset.arrays() if own else None
+        if arrays is None:
+            return None
+        if self._placed is None or list(map(id, self._placed[0])) != list(map(id, arrays)):
+            on_host = [array for array in arrays if xp_of(array) is np]
+            keep = self.gpu and sum(array.nbytes for array in on_host) <= _free_memory() // 2
+            self._placed = arrays, tuple(map(as_cupy if keep else as_numpy, arrays))
+        return self._placed[1]
+
+
+class SeqDataLoader(DataLoader):
+    """A time series in batches: row j walks on from sample `j * (n // batch_size)`, one sample a batch.
+
+    A recurrent network sees `batch_size` stretches of the series side by side. Nothing is shuffled; the last batches
+    wrap around where `batch_size` does not divide n, so that each sample comes at least once.
+
+    Args:
+        dataset: as for `DataLoader`, in order of time.
+        batch_size: the number of stretches.
+
+    Raises:
+        ConfigError: `batch_size` is not allowed, or larger than the data set.
+        DataError: the data set is empty.
+    """
+
+    def __init__(self, dataset: Any, batch_size: int) -> None:
+        super().__init__(dataset, batch_size, shuffle=False)
+        if self.batch_size > self._samples():
+            raise ConfigError(
+                f"SeqDataLoader: batch_size is {batch_size}, but there are {self._samples()} samples; "
+                "each row of a batch needs a sample of its own to start at"
+            )
+
+    def _order(self, seed: int, epoch: int) -> Array:
+        n = self._samples()
+        starts = np.arange(self.batch_size) * (n // self.batch_size)
+        return ((starts + np.arange(len(self))[:, None]) % n).ravel()
+
+
+def _is_integer(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _free_memory() -> int:
+    """Bytes free on the current device."""
+    free, _ = require_cupy().cuda.runtime.memGetInfo()
+    return int(free)

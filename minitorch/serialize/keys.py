@@ -1,0 +1,40 @@
+"""Strict loading: the keys of a state must be those of the thing that loads it."""
+
+import difflib
+from collections.abc import Iterable
+
+from minitorch.errors import StateError
+
+_SHOWN = 10
+
+
+def check_keys(what: str, expected: Iterable[str], found: Iterable[str]) -> None:
+    """Return only if both hold the same keys.
+
+    Args:
+        what: the thing that loads, for the message, such as "MLP.load_state_dict".
+        expected: the keys that the thing has.
+        found: the keys of the state given.
+
+    Raises:
+        StateError: lists the keys that are missing and unexpected, sorted, and pairs what looks like a misspelling.
+    """
+    wanted, given = set(expected), set(found)
+    missing, unexpected = sorted(wanted - given), sorted(given - wanted)
+    problems = []
+    if missing:
+        problems.append(f"missing {_listed([_hinted(key, unexpected) for key in missing[:_SHOWN]], len(missing))}")
+    if unexpected:
+        problems.append(f"unexpected {_listed(unexpected[:_SHOWN], len(unexpected))}")
+    if problems:
+        raise StateError(f"{what}: {'; '.join(problems)}. Load a state of the same structure, or rename its keys")
+
+
+def _hinted(key: str, unexpected: list[str]) -> str:
+    similar = difflib.get_close_matches(key, unexpected, n=1, cutoff=0.7)
+    return f"{key} (is it {similar[0]}?)" if similar else key
+
+
+def _listed(shown: list[str], total: int) -> str:
+    more = f" ... and {total - len(shown)} more" if total > len(shown) else ""
+    return f"({total}): {', '.join(shown)}{more}"

@@ -1,0 +1,7 @@
+"""The Trainer: the loop over epochs and batches, callbacks for all the rest, and exact resume."""
+
+from minitorch.trainer.callback import Callback, Phase
+from minitorch.trainer.state import Every, FitResult, StepOutputs, TrainState
+from minitorch.trainer.trainer import Trainer
+
+__all__ = ["Callback", "Every", "FitResult", "Phase", "StepOutputs", "TrainState", "Trainer"]

@@ -1,0 +1,70 @@
+"""Batches as the loop needs them: of an epoch from its middle, with the last one known, and how large they are."""
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from minitorch.cuda import as_numpy, is_array
+from minitorch.errors import ConfigError, DataError
+from minitorch.variable import Variable
+
+
+def of_epoch(loader: Any, epoch: int, start: int) -> Iterator[tuple[Any, bool]]:
+    """The batches of `epoch` from number `start` on, each with whether it is the last.
+
+    Raises:
+        DataError: there is none.
+    """
+    batches = loader.iterate(epoch, start) if hasattr(loader, "iterate") else islice(iter(loader), start, None)
+    none = object()
+    batch = next(batches, none)
+    if batch is none:
+        raise DataError(
+            f"fit: {type(loader).__name__} gave no batch in epoch {epoch + 1} after batch {start}; give data, and "
+            "something that can be iterated anew for each epoch (a list or a DataLoader, not a generator)"
+        )
+    while batch is not none:
+        following = next(batches, none)
+        yield batch, following is none
+        batch = following
+
+
+def all_of(loader: Any) -> Iterator[Any]:
+    """The batches of one pass, always in the same order."""
+    return iter(loader.iterate(0) if hasattr(loader, "iterate") else loader)
+
+
+def by_name(validation: Any) -> dict[str, Any]:
+    """Validation loaders by the prefix of their metrics: none, one without a name, or several with theirs."""
+    if validation is None:
+        return {}
+    if isinstance(validation, Mapping):
+        return {f"{name}_": loader for name, loader in validation.items()}
+    return {"": validation}
+
+
+def size(batch: Any) -> int:
+    """The number of samples: the length of the first array in `batch`."""
+    first = batch
+    while not (is_array(first) or isinstance(first, Variable)):
+        if isinstance(first, Mapping) and first:
+            first = next(iter(first.values()))
+        elif isinstance(first, tuple | list) and first:
+            first = first[0]
+        else:
+            raise ConfigError(
+                f"a batch of type {type(batch).__name__} has no array to count its samples by; make it an array, or a "
+                "tuple, list or dict whose first item is one"
+            )
+    return len(first) if first.ndim else 1
+
+
+def joined(outputs: list[Any]) -> Any:
+    """Outputs of several batches as one: arrays joined along the first axis, tuples item by item."""
+    if not outputs:
+        raise DataError("predict: the loader gave no batch")
+    if isinstance(outputs[0], tuple):
+        return tuple([joined([output[i] for output in outputs]) for i in range(len(outputs[0]))])
+    return np.concatenate([as_numpy(output) for output in outputs])

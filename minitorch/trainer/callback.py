@@ -1,0 +1,161 @@
+"""`Callback`: what can be attached to a Trainer, its hooks, and the order in which they run."""
+
+import difflib
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from minitorch.errors import HookError, StateError
+
+if TYPE_CHECKING:
+    from minitorch.trainer.state import FitResult, StepOutputs
+    from minitorch.trainer.trainer import Trainer
+
+HOOKS: Mapping[str, str] = {
+    "on_fit_start": "once, after a resumed state is restored and before the first batch",
+    "on_epoch_start": "before the first batch of an epoch, also of one that is resumed in its middle",
+    "on_batch_start": "before each batch is used; takes the batch and returns it, perhaps changed",
+    "on_after_backward": "when the gradients of a step are there, before the optimizer uses them",
+    "on_batch_end": "after each training step",
+    "on_validation_start": "before validation",
+    "on_validation_end": "after validation, with its metrics",
+    "on_epoch_end": "after the last batch of an epoch and its validation, with the metrics of the epoch",
+    "on_checkpoint": "after everything else of a step is finished: the only time to save state",
+    "on_exception": "when the run fails; the error is raised again afterwards",
+    "on_fit_end": "once, when the run ends without an error",
+}
+
+
+class Phase(enum.IntEnum):
+    """When a callback runs among the others: all of one phase before those of the next."""
+
+    DEVICE = 0
+    DATA = 1
+    METRIC = 2
+    CONTROL = 3
+    LOG = 4
+    CHECKPOINT = 5
+
+
+def check_hooks(cls: type, base: type) -> None:
+    """Raise HookError if `cls` defines an `on_...` method that is no hook of `base`."""
+    for name in vars(cls):
+        if name.startswith("on_") and name not in HOOKS:
+            near = difflib.get_close_matches(name, HOOKS, 1)
+            hint = f"did you mean {near[0]}?" if near else "rename it if it is no hook."
+            raise HookError(
+                f"{cls.__name__}.{name} is no hook of {base.__name__}; {hint} The hooks: {', '.join(HOOKS)}"
+            )
+
+
+class Callback:
+    """Base of all callbacks: override the hooks you need, and give it to a Trainer.
+
+        class PrintLoss(Callback):
+            def on_epoch_end(self, trainer, metrics):
+                print(trainer.state.epoch, metrics["loss"])
+
+    A hook that nobody overrides costs nothing. Defining an `on_...` method that is no hook is an error at once.
+
+    Attributes:
+        phase: when it runs among other callbacks; within a phase they run in the order given to the Trainer.
+        stages: for batches of which stages `on_batch_start` is called: "train", "validate", "predict".
+    """
+
+    phase: ClassVar[Phase] = Phase.METRIC
+    stages: ClassVar[tuple[str, ...]] = ("train",)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        check_hooks(cls, Callback)
+
+    def on_fit_start(self, trainer: "Trainer") -> None:
+        """Run once, after a resumed state is restored and before the first batch."""
+
+    def on_epoch_start(self, trainer: "Trainer") -> None:
+        """Run before the first batch of an epoch, also of one that is resumed in its middle."""
+
+    def on_batch_start(self, trainer: "Trainer", batch: Any) -> Any:
+        """Run before each batch of the `stages` is used; must return the batch, perhaps changed."""
+        return batch
+
+    def on_after_backward(self, trainer: "Trainer") -> None:
+        """Run when the gradients of a step are there, before the optimizer uses them; may change them."""
+
+    def on_batch_end(self, trainer: "Trainer", outputs: "StepOutputs") -> None:
+        """Run after each training step; reading `outputs.loss` waits for the device, `outputs.metrics` does not."""
+
+    def on_validation_start(self, trainer: "Trainer") -> None:
+        """Run before validation."""
+
+    def on_validation_end(self, trainer: "Trainer", metrics: dict[str, float]) -> None:
+        """Run after validation, with its metrics, named `val_...`."""
+
+    def on_epoch_end(self, trainer: "Trainer", metrics: dict[str, float]) -> None:
+        """Run after the last batch of an epoch and its validation, with the metrics of both."""
+
+    def on_checkpoint(self, trainer: "Trainer") -> None:
+        """Run after everything else of a step is finished: the only time at which state may be saved."""
+
+    def on_exception(self, trainer: "Trainer", error: BaseException) -> None:
+        """Run when the run fails, instead of `on_fit_end`; the error is raised again afterwards."""
+
+    def on_fit_end(self, trainer: "Trainer", result: "FitResult") -> None:
+        """Run once, when the run ends without an error."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs: numbers, strings, lists, dicts and arrays."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` returned.
+
+        Raises:
+            StateError: there is state, and the class has no use for it.
+        """
+        if state:
+            raise StateError(f"{type(self).__name__} keeps no state, but was given {', '.join(state)}")
+
+
+class HookLists:
+    """For each hook the functions to call, in order; a list is empty where nobody overrides the hook."""
+
+    def __init__(self, trainer: "Trainer", callbacks: Sequence[Callback]) -> None:
+        self.order = in_order(trainer, callbacks)
+        for name in HOOKS:
+            setattr(self, name, [call for _, call in self._of(name, trainer)])
+        self.batch_start = {
+            stage: [
+                (who, call)
+                for who, call in self._of("on_batch_start", trainer)
+                if stage in (("train",) if who is trainer else who.stages)
+            ]
+            for stage in ("train", "validate", "predict")
+        }
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> list[Callable[..., Any]]: ...
+
+    def _of(self, name: str, trainer: "Trainer") -> list[tuple[Any, Callable[..., Any]]]:
+        found: list[tuple[Any, Callable[..., Any]]] = []
+        for who in self.order:
+            if not overrides(who, name):
+                continue
+            method = getattr(who, name)
+            found.append((who, method if who is trainer else partial(method, trainer)))
+        return found
+
+
+def in_order(trainer: "Trainer", callbacks: Sequence[Callback]) -> list[Any]:
+    """The callbacks by phase, then as given; the Trainer's own hooks come first in CONTROL."""
+    ranked: list[tuple[Phase, int, Any]] = [(c.phase, i, c) for i, c in enumerate(callbacks)]
+    ranked.append((Phase.CONTROL, -1, trainer))
+    return [who for _, _, who in sorted(ranked, key=lambda item: item[:2])]
+
+
+def overrides(who: Any, name: str) -> bool:
+    """Whether the class of `who` has written the hook itself."""
+    method = getattr(type(who), name, None)
+    return method is not None and method is not getattr(Callback, name)

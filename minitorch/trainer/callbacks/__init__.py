@@ -1,0 +1,27 @@
+"""Callbacks, one concept a file."""
+
+from minitorch.trainer.callback import Callback
+from minitorch.trainer.callbacks.checkpoint import Checkpoint, restore
+from minitorch.trainer.callbacks.console_logger import ConsoleLogger
+from minitorch.trainer.callbacks.device_placement import DevicePlacement
+from minitorch.trainer.callbacks.early_stopping import EarlyStopping
+from minitorch.trainer.callbacks.epoch_timer import EpochTimer
+from minitorch.trainer.callbacks.jsonl_logger import JSONLLogger
+from minitorch.trainer.callbacks.progress_bar import ProgressBar
+
+__all__ = [
+    "Checkpoint",
+    "ConsoleLogger",
+    "DevicePlacement",
+    "EarlyStopping",
+    "EpochTimer",
+    "JSONLLogger",
+    "ProgressBar",
+    "default_callbacks",
+    "restore",
+]
+
+
+def default_callbacks() -> list[Callback]:
+    """What a Trainer runs unless it is told otherwise: placement on a GPU if one works, timing, a bar, and rows."""
+    return [DevicePlacement("auto"), EpochTimer(), ProgressBar(), ConsoleLogger()]

@@ -1,0 +1,51 @@
+"""`ConsoleLogger`: a table that grows by a row for each epoch."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import attrs
+
+from minitorch.trainer.callback import Callback, Phase
+
+if TYPE_CHECKING:
+    from minitorch.trainer.state import FitResult
+    from minitorch.trainer.trainer import Trainer
+
+
+@attrs.define(eq=False)
+class ConsoleLogger(Callback):
+    """Writes the metrics and timings of each epoch to stdout as a row of a table, and at the end how the run ended."""
+
+    phase = Phase.LOG
+
+    _columns: list[str] = attrs.field(factory=list, init=False, repr=False)
+
+    def on_fit_start(self, trainer: "Trainer") -> None:
+        """Begin a new table; say where a resumed run goes on."""
+        self._columns = []
+        if trainer.state.step:
+            self._write(f"resumed after epoch {trainer.state.epoch}, batch {trainer.state.batch}")
+
+    def on_epoch_end(self, trainer: "Trainer", metrics: dict[str, float]) -> None:
+        """Write a row, below a new header where the columns have changed."""
+        values = metrics | trainer.timings
+        if self._columns != list(values):
+            self._columns = list(values)
+            self._write("  ".join(["epoch", *[f"{name:>{_width(name)}}" for name in self._columns]]))
+        cells = [f"{values[name]:>{_width(name)}.4f}" for name in self._columns]
+        self._write("  ".join([f"{trainer.state.epoch:>5}", *cells]))
+
+    def on_fit_end(self, trainer: "Trainer", result: "FitResult") -> None:
+        """Write how the run ended."""
+        self._write(f"{result.status}: {result.reason} (step {result.state.step}, {result.state.elapsed:.1f} s)")
+        if result.checkpoint is not None:
+            self._write(f"checkpoint: {result.checkpoint}")
+
+    @staticmethod
+    def _write(line: str) -> None:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+
+def _width(name: str) -> int:
+    return max(len(name), 8)

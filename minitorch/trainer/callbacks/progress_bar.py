@@ -1,0 +1,60 @@
+"""`ProgressBar`: how far the epoch is, where somebody can watch."""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from tqdm.auto import tqdm
+
+from minitorch.trainer.callback import Callback, Phase
+
+if TYPE_CHECKING:
+    from minitorch.trainer.state import FitResult, StepOutputs
+    from minitorch.trainer.trainer import Trainer
+
+
+@attrs.define(eq=False)
+class ProgressBar(Callback):
+    """A tqdm bar for each epoch on a terminal or in a notebook, redrawn at most ten times a second; else nothing."""
+
+    phase = Phase.LOG
+
+    _bar: Any = attrs.field(default=None, init=False, repr=False)
+
+    def on_epoch_start(self, trainer: "Trainer") -> None:
+        """Draw an empty bar, or where a resumed epoch stands."""
+        if not (sys.stderr.isatty() or "ipykernel" in sys.modules):
+            return
+        loader = trainer.train_loader
+        self._bar = tqdm(
+            total=len(loader) if hasattr(loader, "__len__") else None,
+            initial=trainer.state.batch,
+            desc=f"epoch {trainer.state.epoch + 1}",
+            unit="batch",
+            mininterval=0.1,
+            leave=False,
+        )
+
+    def on_batch_end(self, trainer: "Trainer", outputs: "StepOutputs") -> None:
+        """Move on, and show the newest means where they were computed anyway."""
+        if self._bar is not None:
+            if outputs.metrics:
+                self._bar.set_postfix({k: f"{v:.4g}" for k, v in outputs.metrics.items()}, refresh=False)
+            self._bar.update()
+
+    def on_epoch_end(self, trainer: "Trainer", metrics: dict[str, float]) -> None:
+        """Take the bar away."""
+        self._close()
+
+    def on_exception(self, trainer: "Trainer", error: BaseException) -> None:
+        """Take the bar away."""
+        self._close()
+
+    def on_fit_end(self, trainer: "Trainer", result: "FitResult") -> None:
+        """Take the bar away."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

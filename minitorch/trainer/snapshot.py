@@ -1,0 +1,136 @@
+"""The whole state of a Trainer as one tree, and that tree in one file."""
+
+from collections.abc import Mapping
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from minitorch import random, serialize
+from minitorch.cuda import is_array
+from minitorch.errors import CheckpointError, StateError
+from minitorch.trainer.callback import Callback
+from minitorch.trainer.state import TrainState
+
+if TYPE_CHECKING:
+    from minitorch.trainer.trainer import Trainer
+
+FORMAT_VERSION = 1
+PARTS = ("format_version", "model", "optimizer", "state", "random", "loader", "means", "history", "callbacks")
+
+
+def state_dict(trainer: "Trainer") -> dict[str, Any]:
+    """Everything that a resumed run needs."""
+    loader = trainer.train_loader
+    return {
+        "format_version": FORMAT_VERSION,
+        "model": trainer.model.state_dict(),
+        "optimizer": {} if trainer.optimizer is None else trainer.optimizer.state_dict(),
+        "state": attrs.asdict(trainer.state),
+        "random": list(random.get_state()),
+        "loader": loader.state_dict() if hasattr(loader, "state_dict") else {},
+        "means": trainer.means.state_dict(),
+        "history": [dict(metrics) for metrics in trainer.history],
+        "callbacks": {name: state for name, c in named(trainer.callbacks).items() if (state := c.state_dict())},
+    }
+
+
+def load_state_dict(trainer: "Trainer", state: Mapping[str, Any]) -> None:
+    """Make `trainer` go on where the one that gave `state` was.
+
+    Raises:
+        StateError: a part is missing or unexpected, or does not fit; the message says which.
+    """
+    version = state.get("format_version")
+    if version != FORMAT_VERSION:
+        raise CheckpointError(
+            f"the checkpoint has format version {version}, this minitorch reads {FORMAT_VERSION}; load it with the "
+            "version of minitorch that wrote it"
+        )
+    serialize.check_keys("checkpoint", PARTS, state)
+    callbacks = named(trainer.callbacks)
+    stateful = [name for name, c in callbacks.items() if name in state["callbacks"] or c.state_dict()]
+    serialize.check_keys("callbacks with state", stateful, state["callbacks"])
+    _load(trainer.model, state["model"], "model")
+    if trainer.optimizer is not None:
+        _load(trainer.optimizer, state["optimizer"], "optimizer")
+    if hasattr(trainer.train_loader, "load_state_dict"):
+        _load(trainer.train_loader, state["loader"], "train loader")
+    for name, callback_state in state["callbacks"].items():
+        _load(callbacks[name], callback_state, f"callback {name}")
+    trainer.state = TrainState(**state["state"])
+    random.set_state(random.RandomState(*state["random"]))
+    trainer.means.load_state_dict(state["means"])
+    trainer.history = [dict(metrics) for metrics in state["history"]]
+
+
+def named(callbacks: list[Callback]) -> dict[str, Callback]:
+    """The callbacks by class name, numbered from the second of a class on."""
+    names: dict[str, Callback] = {}
+    for callback in callbacks:
+        name = cls = type(callback).__name__
+        count = 1
+        while name in names:
+            count += 1
+            name = f"{cls}-{count}"
+        names[name] = callback
+    return names
+
+
+def save(trainer: "Trainer", path: str | PathLike[str]) -> None:
+    """Write the state of `trainer` to one file, whole or not at all."""
+    arrays: dict[str, Any] = {}
+    meta = _without_arrays(state_dict(trainer), "", arrays)
+    serialize.save(path, arrays, {"checkpoint": meta})
+
+
+def load(trainer: "Trainer", path: str | PathLike[str]) -> None:
+    """Restore the state that `save` wrote.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or no checkpoint.
+        StateError: it is of another model, optimizer, loader or list of callbacks.
+    """
+    content = serialize.load(path)
+    if "checkpoint" not in content.meta:
+        raise CheckpointError(
+            f"{path} holds no checkpoint of a Trainer; for a file of weights use model.load_weights(path)"
+        )
+    tree = content.meta["checkpoint"]
+    for name, array in content.arrays.items():
+        _put(tree, name.split("/"), array)
+    try:
+        load_state_dict(trainer, tree)
+    except (StateError, CheckpointError) as error:
+        raise type(error)(f"{path}: {error}") from error
+
+
+def _load(part: Any, state: Any, what: str) -> None:
+    try:
+        part.load_state_dict(state)
+    except StateError as error:
+        raise StateError(f"{what}: {error}") from error
+
+
+def _without_arrays(tree: Any, path: str, arrays: dict[str, Any]) -> Any:
+    """`tree` as JSON; its arrays are moved to `arrays`, by their path with slashes."""
+    if isinstance(tree, Mapping):
+        kept = {}
+        for key, value in tree.items():
+            if "/" in key:
+                raise StateError(f"state {path}{key!r}: a key must not contain a slash")
+            if is_array(value):
+                arrays[f"{path}{key}"] = value
+            else:
+                kept[key] = _without_arrays(value, f"{path}{key}/", arrays)
+        return kept
+    if isinstance(tree, list | tuple):
+        return [_without_arrays(value, f"{path}{i}/", arrays) for i, value in enumerate(tree)]
+    return tree
+
+
+def _put(tree: dict[str, Any], keys: list[str], array: Any) -> None:
+    """Put `array` back where `_without_arrays` took it from."""
+    for key in keys[:-1]:
+        tree = tree.setdefault(key, {})
+    tree[keys[-1]] = array

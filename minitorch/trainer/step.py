@@ -1,0 +1,39 @@
+"""One training step: loss, gradients, update."""
+
+from typing import TYPE_CHECKING, Any
+
+from minitorch.autograd.primitive import describe
+from minitorch.errors import DTypeError, GraphError, ShapeError
+from minitorch.variable import Variable
+
+if TYPE_CHECKING:
+    from minitorch.trainer.trainer import Trainer
+
+
+def train_step(trainer: "Trainer", batch: Any) -> Variable:
+    """Run the model on `batch`, go backward, and update; returns the loss."""
+    loss = trainer.training_step(batch)
+    check_loss(type(trainer).__name__, loss)
+    trainer.model.cleargrads()
+    loss.backward()
+    for hook in trainer.hooks.on_after_backward:
+        hook()
+    trainer.optimizer_step()
+    return loss
+
+
+def check_loss(owner: str, loss: Any) -> None:
+    """Raise unless `loss` is one number that depends on something trainable."""
+    if not isinstance(loss, Variable):
+        raise DTypeError(
+            f"{owner}.training_step returned {type(loss).__name__}; return the loss, a Variable of one element"
+        )
+    if loss.data.size != 1:
+        raise ShapeError(
+            f"{owner}.training_step returned {describe(loss)}; a loss is one number: take its mean() or sum()"
+        )
+    if loss.node is None:
+        raise GraphError(
+            f"{owner}.training_step returned a constant; compute the loss from the model's output as Variables, not "
+            "from their .data, and outside no_grad"
+        )
