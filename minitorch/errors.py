@@ -49,6 +49,10 @@ class CheckpointError(MinitorchError, ValueError):
     """A file of weights or a checkpoint is damaged, truncated, or of another format version."""
 
 
+class MissingFileError(CheckpointError, FileNotFoundError):
+    """There is no checkpoint or file of weights of that name; the message lists its neighbours."""
+
+
 class HookError(MinitorchError, TypeError):
     """A class defines an `on_...` method that is no hook."""
 

@@ -2,14 +2,12 @@
 
 from minitorch.serialize.atomic import remove_leftovers
 from minitorch.serialize.files import ArrayInfo, Description, Loaded, describe, load, save, verify
-from minitorch.serialize.header import MissingFileError
 from minitorch.serialize.keys import check_keys
 
 __all__ = [
     "ArrayInfo",
     "Description",
     "Loaded",
-    "MissingFileError",
     "check_keys",
     "describe",
     "load",

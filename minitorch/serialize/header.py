@@ -27,7 +27,7 @@ import attrs
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from minitorch.errors import CheckpointError, DTypeError
+from minitorch.errors import CheckpointError, DTypeError, MissingFileError
 
 if TYPE_CHECKING:
     from hashlib import _Hash as Checksum
@@ -54,10 +54,6 @@ STORED_AS = {code: np.dtype("<" + np.dtype(name).str[1:]) for code, name in {**D
 
 _FORMAT, _VERSION = "minitorch", "1"
 _MARKS = ("format_version", "meta", "checksum")
-
-
-class MissingFileError(CheckpointError, FileNotFoundError):
-    """There is no file of that name; the message lists its neighbours."""
 
 
 @attrs.frozen
