@@ -10,7 +10,6 @@ from minitorch.cuda import as_cupy, as_numpy, is_array, xp_of
 from minitorch.cuda.array_module import require_cupy
 from minitorch.datasets.dataset import Dataset, collate
 from minitorch.errors import ConfigError, DataError, DTypeError, StateError
-from minitorch.transforms import drawing_for
 
 Array = Any  # a NumPy or CuPy array
 Batch = tuple[Array, ...]
@@ -162,7 +161,7 @@ class DataLoader:
         rows = order if arrays is None or xp_of(arrays[0]) is np else as_cupy(order)
         for number in range(start, len(self)):
             at = slice(number * self.batch_size, (number + 1) * self.batch_size)
-            with drawing_for(seed, epoch, order[at]):
+            with random.drawing_for(seed, epoch, order[at]):
                 if arrays is not None:
                     batch = self.dataset.transformed(tuple(place(array.take(rows[at], axis=0)) for array in arrays))
                 elif isinstance(self.dataset, Dataset):

@@ -7,12 +7,15 @@ Source: Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011 (P
 """
 
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minitorch.cuda import as_cupy
-from minitorch.errors import ConfigError
+from minitorch.errors import ConfigError, DataError
 
 Array = Any  # a NumPy or CuPy array
 
@@ -62,7 +65,7 @@ def next_draw() -> RandomState:
     return now
 
 
-def philox(stream: str, *, seed: int, step: int = 0, draw: int = 0) -> np.random.Philox:
+def philox(stream: str, *, seed: int, step: int = 0, draw: int = 0) -> "np.random.Philox":
     """The bit generator of one draw: key (seed, stream), counter starting at (0, draw, step, 0)."""
     return np.random.Philox(
         key=np.array([seed, zlib.crc32(stream.encode())], np.uint64),
@@ -92,3 +95,71 @@ def normal(stream: str, shape: tuple[int, ...], dtype: Any = np.float32, xp: Any
 def permutation(n: int, *, seed: int, epoch: int) -> Array:
     """The order of `n` samples in `epoch`: a pure function of `(n, seed, epoch)`, int64 of shape (n,)."""
     return np.random.Generator(philox("shuffle", seed=seed, step=epoch)).permutation(n)
+
+
+class _SampleDraws:
+    """The random words of some samples: each call of `next` gives every sample four new ones."""
+
+    __slots__ = ("_draw", "_epoch", "_seed", "indices")
+
+    def __init__(self, seed: int, epoch: int, indices: Array) -> None:
+        self._seed, self._epoch, self._draw = seed, epoch, 0
+        self.indices = indices
+
+    def only(self, position: int) -> "_SampleDraws":
+        """The draws of the one sample at `position`, from the first."""
+        return _SampleDraws(self._seed, self._epoch, self.indices[position : position + 1])
+
+    def next(self) -> Array:
+        index = np.asarray(self.indices, np.uint64)
+        counter = (index & 0xFFFFFFFF, index >> 32, np.full_like(index, self._epoch), np.full_like(index, self._draw))
+        self._draw += 1
+        return _philox4x32(counter, self._seed)
+
+
+_draws: ContextVar[_SampleDraws | None] = ContextVar("minitorch.transforms.draws", default=None)
+
+
+@contextmanager
+def drawing_for(seed: int, epoch: int, indices: Array) -> Iterator[None]:
+    """Inside, random transforms draw what belongs to the samples `indices` (host integers) in `epoch` under `seed`."""
+    token = _draws.set(_SampleDraws(seed, epoch, indices))
+    try:
+        yield
+    finally:
+        _draws.reset(token)
+
+
+@contextmanager
+def drawing_for_one(position: int) -> Iterator[None]:
+    """Inside a `drawing_for`, draw for the one sample at `position` of its indices; elsewhere, change nothing."""
+    draws = _draws.get()
+    token = _draws.set(draws and draws.only(position))
+    try:
+        yield
+    finally:
+        _draws.reset(token)
+
+
+def sample_words(n: int) -> Array:
+    """Four random words for each of `n` samples: uint64 of shape (4, n), each below 2**32."""
+    draws = _draws.get()
+    if draws is None:
+        return bits("transforms", 4 * n).reshape(4, n).astype(np.uint64)
+    if len(draws.indices) != n:
+        raise DataError(
+            f"a random transform got {n} samples where {len(draws.indices)} are being loaded; inside a data set's "
+            "`batch` transform one sample a row, inside its `__getitem__` one sample"
+        )
+    return draws.next()
+
+
+def _philox4x32(counter: tuple[Array, Array, Array, Array], key: int) -> Array:
+    """Philox4x32-10 of Salmon et al. (SC 2011) on arrays of counters, words held in uint64; returns shape (4, n)."""
+    c0, c1, c2, c3 = counter
+    k0, k1, low = key & 0xFFFFFFFF, key >> 32, 0xFFFFFFFF
+    for _ in range(10):
+        a, b = c0 * 0xD2511F53, c2 * 0xCD9E8D57
+        c0, c1, c2, c3 = (b >> 32) ^ c1 ^ k0, b & low, (a >> 32) ^ c3 ^ k1, a & low
+        k0, k1 = (k0 + 0x9E3779B9) & low, (k1 + 0xBB67AE85) & low
+    return np.stack([c0, c1, c2, c3])

@@ -13,9 +13,7 @@ Outside a loader the next numbers of `minitorch.random` are drawn.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -24,7 +22,7 @@ from attrs import Attribute, field, frozen
 
 from minitorch import random
 from minitorch.cuda import as_cupy, as_numpy, get_array_module
-from minitorch.errors import ConfigError, DataError, DTypeError, MissingExtraError, ShapeError
+from minitorch.errors import ConfigError, DTypeError, MissingExtraError, ShapeError
 
 Array = Any  # a NumPy or CuPy array
 Image = Any  # a Pillow image
@@ -268,7 +266,7 @@ class RandomCrop(Transform):
             array = _framed(array, self.padding)
         _check_images("RandomCrop", array, self.size)
         (height, width), (w, h) = array.shape[-2:], self.size
-        words = _draw(len(array))
+        words = random.sample_words(len(array))
         top, left = words[0] * (height - h + 1) >> 32, words[1] * (width - w + 1) >> 32
         corner = (top * width + left).astype(np.int64)  # where the part begins in its image, pixels counted by rows
         corner = as_cupy(corner) if xp is not np else corner
@@ -298,81 +296,10 @@ class RandomHorizontalFlip(Transform):
     def apply(self, array: Array) -> Array:
         """Mirror some images of a batch in place."""
         _check_images("RandomHorizontalFlip", array)
-        chosen = np.flatnonzero(_draw(len(array))[0] < self.p * 2**32)
+        chosen = np.flatnonzero(random.sample_words(len(array))[0] < self.p * 2**32)
         at = as_cupy(chosen) if get_array_module(array) is not np else chosen
         array[at] = array[at][..., ::-1]
         return array
-
-
-# Random numbers ------------------------------------------------------------------------------------------------------
-
-
-class _Draws:
-    """The random words of some samples: each call of `next` gives every sample four new ones."""
-
-    __slots__ = ("_draw", "_epoch", "_seed", "indices")
-
-    def __init__(self, seed: int, epoch: int, indices: Array) -> None:
-        self._seed, self._epoch, self._draw = seed, epoch, 0
-        self.indices = indices
-
-    def only(self, position: int) -> "_Draws":
-        """The draws of the one sample at `position`, from the first."""
-        return _Draws(self._seed, self._epoch, self.indices[position : position + 1])
-
-    def next(self) -> Array:
-        index = np.asarray(self.indices, np.uint64)
-        counter = (index & 0xFFFFFFFF, index >> 32, np.full_like(index, self._epoch), np.full_like(index, self._draw))
-        self._draw += 1
-        return _philox4x32(counter, self._seed)
-
-
-_draws: ContextVar[_Draws | None] = ContextVar("minitorch.transforms.draws", default=None)
-
-
-@contextmanager
-def drawing_for(seed: int, epoch: int, indices: Array) -> Iterator[None]:
-    """Inside, random transforms draw what belongs to the samples `indices` (host integers) in `epoch` under `seed`."""
-    token = _draws.set(_Draws(seed, epoch, indices))
-    try:
-        yield
-    finally:
-        _draws.reset(token)
-
-
-@contextmanager
-def drawing_for_one(position: int) -> Iterator[None]:
-    """Inside a `drawing_for`, draw for the one sample at `position` of its indices; elsewhere, change nothing."""
-    draws = _draws.get()
-    token = _draws.set(draws and draws.only(position))
-    try:
-        yield
-    finally:
-        _draws.reset(token)
-
-
-def _draw(n: int) -> Array:
-    """Four random words for each of `n` samples: uint64 of shape (4, n), each below 2**32."""
-    draws = _draws.get()
-    if draws is None:
-        return random.bits("transforms", 4 * n).reshape(4, n).astype(np.uint64)
-    if len(draws.indices) != n:
-        raise DataError(
-            f"a random transform got {n} samples where {len(draws.indices)} are being loaded; inside a data set's "
-            "`batch` transform one sample a row, inside its `__getitem__` one sample"
-        )
-    return draws.next()
-
-
-def _philox4x32(counter: tuple[Array, Array, Array, Array], key: int) -> Array:
-    """Philox4x32-10 of Salmon et al. (SC 2011) on arrays of counters, words held in uint64; returns shape (4, n)."""
-    c0, c1, c2, c3 = counter
-    k0, k1, low = key & 0xFFFFFFFF, key >> 32, 0xFFFFFFFF
-    for _ in range(10):
-        a, b = c0 * 0xD2511F53, c2 * 0xCD9E8D57
-        c0, c1, c2, c3 = (b >> 32) ^ c1 ^ k0, b & low, (a >> 32) ^ c3 ^ k1, a & low
-        k0, k1 = (k0 + 0x9E3779B9) & low, (k1 + 0xBB67AE85) & low
-    return np.stack([c0, c1, c2, c3])
 
 
 # Pillow transforms ---------------------------------------------------------------------------------------------------

@@ -8,7 +8,8 @@ import numpy as np
 
 from minitorch.cuda import as_cupy, is_array, xp_of
 from minitorch.errors import DataError, DTypeError
-from minitorch.transforms import Compose, Transform, drawing_for_one, works_on_batches
+from minitorch.random import drawing_for_one
+from minitorch.transforms import Compose, Transform, works_on_batches
 
 Array = Any  # a NumPy or CuPy array
 Batch = tuple[Array, ...]

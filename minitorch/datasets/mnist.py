@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from minitorch.datasets.dataset import Dataset
-from minitorch.datasets.download import cache_dir, contents, get_file
+from minitorch.datasets.download import cache_dir, checkout_data, contents, get_file
 from minitorch.errors import DataError, DownloadError
 from minitorch.transforms import Compose, Flatten, Normalize, ToFloat
 
@@ -27,7 +27,8 @@ class MNIST(Dataset):
     By default x is float32 of shape (784,), from 0 to 1, and t is int64. `data` is uint8 of shape (N, 1, 28, 28).
 
     The files are looked for in `root`, then in the folder that the environment variable `MINITORCH_DATA` names (each
-    time in its subfolder `mnist` as well), then in the user's cache, and are downloaded into that if they are nowhere.
+    time in its subfolder `mnist` as well), then in `examples/data` of a checkout of the project, then in the user's
+    cache, and are downloaded into that if they are nowhere.
     Files in the cache must be the published ones, by SHA-256 of their contents. In the other folders any files of the
     same form and name will do, such as a small part of the data.
 
@@ -93,6 +94,8 @@ class MNIST(Dataset):
             if given:
                 folder = Path(given).expanduser()
                 yield from (folder, folder / self.name)
+        if checkout_data().is_dir():
+            yield checkout_data() / self.name
         yield cache_dir() / self.name
 
     def _paths(self, *names: str) -> tuple[Path, Path]:

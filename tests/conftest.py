@@ -1,0 +1,93 @@
+"""What all tests share: the devices to run on, slow tests, and the same random numbers and flags at each start."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+import fake_cupy
+import numpy as np
+import pytest
+
+import minitorch
+from minitorch.config import Config
+
+
+@attrs.frozen
+class Backend:
+    """Where a test computes: its array module, and the way there and back.
+
+    Attributes:
+        name: "cpu", "fake" (the stand-in for CuPy) or "cuda".
+        xp: the array module.
+    """
+
+    name: str
+    xp: Any
+
+    def put(self, a: Any) -> Any:
+        """A copy of the array, number or list `a` as an array of `xp`."""
+        return self.xp.array(a)
+
+    def get(self, a: Any) -> np.ndarray[Any, Any]:
+        """The array `a`, which must be one of `xp`, on the host."""
+        assert isinstance(a, self.xp.ndarray), f"expected an array of {self.xp.__name__}, got {type(a)}"
+        return a if self.xp is np else self.xp.asnumpy(a)
+
+
+def has_cuda() -> bool:
+    """Whether the real CuPy finds a device."""
+    try:
+        import cupy
+    except ImportError:
+        return False
+    return bool(cupy.is_available())
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="also run the tests marked slow, as CI does")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip slow tests unless asked for, and gpu tests where there is none or where they would run on something else."""
+    with_slow = config.getoption("--slow") or os.environ.get("CI") == "true"
+    with_gpu = has_cuda()
+    for item in items:
+        if item.get_closest_marker("slow") and not with_slow:
+            item.add_marker(pytest.mark.skip(reason="slow: run with --slow"))
+        if item.get_closest_marker("gpu"):
+            callspec = getattr(item, "callspec", None)
+            if not with_gpu:
+                item.add_marker(pytest.mark.skip(reason="gpu: CuPy finds no device"))
+            elif callspec is not None and callspec.params.get("device", "cuda") != "cuda":
+                item.add_marker(pytest.mark.skip(reason="gpu: this is its variant for another device"))
+
+
+@pytest.fixture(params=["cpu", "fake", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    """Each device in turn; `import cupy` finds the stand-in while it is "fake"."""
+    if request.param == "cpu":
+        yield Backend("cpu", np)
+    elif request.param == "fake":
+        with fake_cupy.installed() as cupy:
+            yield Backend("fake", cupy)
+    else:
+        import cupy
+
+        yield Backend("cuda", cupy)
+
+
+@pytest.fixture
+def xp(device: Backend) -> Any:
+    """The array module of `device`."""
+    return device.xp
+
+
+@pytest.fixture(autouse=True)
+def _same_start() -> Iterator[None]:
+    """Every test starts with seed 0 and the flags on, and leaves them so."""
+    minitorch.random.seed(0)
+    flags = Config.enable_backprop, Config.train
+    yield
+    Config.enable_backprop, Config.train = flags
+    minitorch.random.seed(0)

@@ -1,0 +1,47 @@
+"""A strict stand-in for CuPy over NumPy, so that code for a device is tested without one.
+
+    with fake_cupy.installed():
+        a = minitorch.as_cupy(host)     # `import cupy` finds the stand-in
+
+It refuses what CuPy refuses: implicit conversion, host arrays among device operands, keywords that CuPy lacks, cuBLAS
+and copies during a stream capture. It also refuses what CuPy lets pass but hides a cost or a bug: NumPy's functions on
+device arrays, host arrays as an index, lists as operands, operands on another device than the current one, `add.at`, an
+index out of range (CuPy wraps it around). Fresh memory is garbage. Work is done at once on the host, also during a
+capture, and launching a graph repeats nothing.
+
+`counts`, `counting()` and `no_transfers()` tell what crossed between host and device and what made the host wait.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+from fake_cupy.cuda import machine
+from fake_cupy.module import build
+from fake_cupy.traffic import Traffic, TransferError, counting, counts, current, no_transfers, reset_counts
+
+__all__ = [
+    "Traffic", "TransferError", "counting", "counts", "cupy", "installed", "no_transfers", "reset_counts",
+]  # fmt: skip
+
+cupy = build()
+
+
+@contextmanager
+def installed(devices: int = 1) -> Iterator[ModuleType]:
+    """Make `import cupy` find the stand-in, on a machine with so many devices; undone at the end of the block."""
+    modules = {"cupy": cupy, "cupy.cuda": cupy.cuda}
+    before = {name: sys.modules.get(name) for name in modules}
+    devices_before, machine.devices = machine.devices, devices
+    sys.modules.update(modules)
+    try:
+        yield cupy
+    finally:
+        machine.devices = devices_before
+        current.__init__()  # no stream or device stays current
+        for name, module in before.items():
+            if module is None:
+                del sys.modules[name]
+            else:
+                sys.modules[name] = module

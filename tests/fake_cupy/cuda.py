@@ -1,0 +1,230 @@
+"""The stand-in for `cupy.cuda`: devices, streams, events and graphs that keep their books and do no work."""
+
+import itertools
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import attrs
+
+from fake_cupy import traffic
+from fake_cupy.traffic import current
+
+DEVICE_BYTES = 2**34  # the memory that each pretended device has
+
+
+@attrs.define
+class Machine:
+    """The pretended machine: how many devices it has, and the bytes that live arrays hold on them."""
+
+    devices: int = 1
+    used: int = 0
+
+
+machine = Machine()
+
+
+class CUDARuntimeError(RuntimeError):
+    """What CuPy raises when a call of the CUDA runtime fails."""
+
+
+class Device:
+    """A device by number; as a context manager it is the current one of the thread."""
+
+    def __init__(self, device: Any = None) -> None:
+        self.id = current.device if device is None else int(device)
+
+    def use(self) -> None:
+        """Make this device current."""
+        if not 0 <= self.id < machine.devices:
+            raise CUDARuntimeError("cudaErrorInvalidDevice: invalid device ordinal")
+        current.device = self.id
+
+    def synchronize(self) -> None:
+        """Wait for the device, which is counted."""
+        with self:
+            traffic.synchronise("Device.synchronize")
+
+    @property
+    def mem_info(self) -> tuple[int, int]:
+        """Free and total bytes."""
+        return memGetInfo()
+
+    @property
+    def compute_capability(self) -> str:
+        """That of the pretended device."""
+        return "90"
+
+    def __enter__(self) -> "Device":
+        before = current.device
+        self.use()
+        current.device_stack.append(before)  # CuPy too keeps them for the thread, not for the object
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        current.device = current.device_stack.pop()
+
+    def __int__(self) -> int:
+        return self.id
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Device) and self.id == other.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __repr__(self) -> str:
+        return f"<CUDA Device {self.id}>"
+
+
+class Graph:
+    """What was captured. Work is done at once on the host, so launching it only counts."""
+
+    def __init__(self) -> None:
+        self.launches = 0
+        self.uploads = 0
+
+    def launch(self, stream: "Stream | None" = None) -> None:
+        """Count a launch."""
+        self.launches += 1
+
+    def upload(self, stream: "Stream | None" = None) -> None:
+        """Count an upload."""
+        self.uploads += 1
+
+
+class Stream:
+    """A stream; all work is done at once, in the order of the program."""
+
+    null: "Stream"
+    _numbers = itertools.count(1)
+
+    def __init__(
+        self, null: bool = False, non_blocking: bool = False, ptds: bool = False, *, priority: int | None = None
+    ) -> None:
+        self.ptr = 0 if null else next(self._numbers)
+        self.is_non_blocking = non_blocking
+        self.priority = priority or 0
+        self.done = True
+        self._graph: Graph | None = None
+        self._before: list[Stream | None] = []
+
+    def begin_capture(self, mode: int | None = None) -> None:
+        """From here on, refuse on this stream what CuPy refuses to capture."""
+        if self.ptr == 0 or not self.is_non_blocking:
+            raise CUDARuntimeError(
+                "cudaErrorStreamCaptureUnsupported: operation not permitted when stream is capturing"
+            )
+        if self._graph is not None:
+            raise CUDARuntimeError("cudaErrorIllegalState: the operation cannot be performed in the present state")
+        self._graph = Graph()
+
+    def end_capture(self) -> Graph:
+        """Stop refusing, and return the graph."""
+        if self._graph is None:
+            raise CUDARuntimeError("cudaErrorIllegalState: the operation cannot be performed in the present state")
+        graph, self._graph = self._graph, None
+        return graph
+
+    def is_capturing(self) -> bool:
+        """Whether a capture has begun and not ended."""
+        return self._graph is not None
+
+    def synchronize(self) -> None:
+        """Wait for the stream, which is counted."""
+        if self.is_capturing():
+            raise CUDARuntimeError(
+                "cudaErrorStreamCaptureUnsupported: operation not permitted when stream is capturing"
+            )
+        traffic.synchronise("Stream.synchronize")
+
+    def wait_event(self, event: "Event") -> None:
+        """Nothing: all work is done at once."""
+
+    def record(self, event: "Event | None" = None) -> "Event":
+        """Record `event`, or a new one, on this stream."""
+        event = Event() if event is None else event
+        event.record(self)
+        return event
+
+    def use(self) -> "Stream":
+        """Make this stream current."""
+        current.stream = self
+        return self
+
+    def __enter__(self) -> "Stream":
+        self._before.append(current.stream)
+        return self.use()
+
+    def __exit__(self, *error: object) -> None:
+        current.stream = self._before.pop()
+
+
+Stream.null = Stream(null=True)
+
+
+class Event:
+    """A point in the work of a stream."""
+
+    def __init__(self, block: bool = False, disable_timing: bool = False, interprocess: bool = False) -> None:
+        self.done = True
+        self.time: float | None = None
+        self._timed = not disable_timing
+
+    def record(self, stream: Stream | None = None) -> None:
+        """Remember the time."""
+        self.time = time.perf_counter() if self._timed else None
+
+    def synchronize(self) -> None:
+        """Wait for the event, which is counted."""
+        traffic.synchronise("Event.synchronize")
+
+
+def get_elapsed_time(start: Event, end: Event) -> float:
+    """Milliseconds between two recorded events."""
+    if start.time is None or end.time is None:
+        raise CUDARuntimeError("cudaErrorInvalidResourceHandle: invalid resource handle")
+    return 1000 * (end.time - start.time)
+
+
+def get_current_stream() -> Stream:
+    """The stream that work goes to now."""
+    return current.stream or Stream.null
+
+
+def is_available() -> bool:
+    """Whether the pretended machine has a device."""
+    return machine.devices > 0
+
+
+def memGetInfo() -> tuple[int, int]:  # noqa: N802  # CUDA's name
+    """Free and total bytes of the device."""
+    return DEVICE_BYTES - machine.used, DEVICE_BYTES
+
+
+class MemoryPool:
+    """The pool that arrays come from: it knows the bytes in use and keeps no free ones."""
+
+    def used_bytes(self) -> int:
+        """Bytes that live arrays hold."""
+        return machine.used
+
+    def total_bytes(self) -> int:
+        """The same: nothing is kept for later."""
+        return machine.used
+
+    def free_all_blocks(self, stream: Stream | None = None) -> None:
+        """Nothing: nothing is kept for later."""
+
+
+runtime = SimpleNamespace(
+    CUDARuntimeError=CUDARuntimeError,
+    deviceSynchronize=lambda: traffic.synchronise("deviceSynchronize"),
+    getDevice=lambda: current.device,
+    getDeviceCount=lambda: machine.devices,
+    memGetInfo=memGetInfo,
+    setDevice=lambda device: Device(device).use(),
+    streamCaptureModeGlobal=0,
+    streamCaptureModeRelaxed=2,
+    streamCaptureModeThreadLocal=1,
+)

@@ -1,0 +1,109 @@
+"""What crosses between host and device, and what makes the host wait for the device: counted, or refused on request."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import attrs
+
+
+class TransferError(AssertionError):
+    """The code under test moved data or waited for the device where a test allows neither."""
+
+
+@attrs.define
+class Traffic:
+    """How often, and how many bytes: copies in both directions, and waits of the host for the device."""
+
+    to_device: int = 0
+    to_device_bytes: int = 0
+    to_host: int = 0
+    to_host_bytes: int = 0
+    synchronisations: int = 0
+    synchronised_bytes: int = 0
+
+
+class _Current(threading.local):
+    """What CuPy keeps for each thread: the current stream and device; and whether a test refuses transfers here."""
+
+    def __init__(self) -> None:
+        self.stream: Any = None
+        self.device = 0
+        self.device_stack: list[int] = []
+        self.refuse = False
+
+
+current = _Current()
+counts = Traffic()
+_counters = [counts]
+
+
+def reset_counts() -> None:
+    """Set all of `counts` to 0."""
+    counts.__init__()
+
+
+@contextmanager
+def counting() -> Iterator[Traffic]:
+    """Count what happens inside the block, apart from `counts`."""
+    own = Traffic()
+    _counters.append(own)
+    try:
+        yield own
+    finally:
+        _counters[:] = [c for c in _counters if c is not own]
+
+
+@contextmanager
+def no_transfers() -> Iterator[None]:
+    """Raise TransferError at the line that moves data between host and device, or waits, in this thread."""
+    before, current.refuse = current.refuse, True
+    try:
+        yield
+    finally:
+        current.refuse = before
+
+
+def to_device(what: str, nbytes: int) -> None:
+    """Note a copy from the host to the device, made by `what`."""
+    _check(f"{what} copies {nbytes} bytes to the device")
+    for c in _counters:
+        c.to_device += 1
+        c.to_device_bytes += nbytes
+
+
+def to_host(what: str, nbytes: int, *, blocking: bool = True) -> None:
+    """Note a copy from the device to the host, made by `what`, which waits for it if `blocking`."""
+    _check(f"{what} copies {nbytes} bytes to the host")
+    for c in _counters:
+        c.to_host += 1
+        c.to_host_bytes += nbytes
+    if blocking:
+        synchronise(what, nbytes)
+
+
+def synchronise(what: str, nbytes: int = 0) -> None:
+    """Note that `what` makes the host wait for the device."""
+    _check(f"{what} waits for the device")
+    for c in _counters:
+        c.synchronisations += 1
+        c.synchronised_bytes += nbytes
+
+
+def capturing() -> bool:
+    """Whether work given to the device now becomes part of a graph."""
+    return current.stream is not None and current.stream.is_capturing()
+
+
+def gemm() -> None:
+    """Refuse a call of cuBLAS during a capture, in CuPy's words."""
+    if capturing():
+        raise NotImplementedError("calling cuBLAS API during stream capture is currently unsupported")
+
+
+def _check(what: str) -> None:
+    if capturing():
+        raise RuntimeError(f"{what}, but the current stream is capturing, so synchronous API calls are disallowed")
+    if current.refuse:
+        raise TransferError(f"{what}, inside no_transfers()")
