@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import attrs
-import fake_cupy
 import numpy as np
 import pytest
 
+import fake_cupy
 import minitorch
 from minitorch.config import Config
 

@@ -45,9 +45,14 @@ def as_numpy(x: Any) -> np.ndarray[Any, Any]:
     if isinstance(x, np.ndarray):
         return x
     xp = xp_of(x)
-    y: np.ndarray[Any, Any] = np.asarray(x) if xp is np else xp.asnumpy(x)
+    if xp is not np:
+        return xp.asnumpy(x)  # type: ignore[no-any-return]
+    try:
+        y = np.asarray(x)
+    except (TypeError, ValueError) as error:
+        raise _no_numbers(x) from error
     if y.dtype == object:
-        raise DTypeError(f"as_numpy: got {type(x).__name__}; give an array, a Variable or numbers")
+        raise _no_numbers(x)
     return y
 
 
@@ -104,6 +109,12 @@ def require_cupy() -> Any:
             "CUDA_VISIBLE_DEVICES hides it"
         )
     return cupy
+
+
+def _no_numbers(x: Any) -> DTypeError:
+    return DTypeError(
+        f"no array can be made of {type(x).__name__}: give an array, a Variable that has data, or numbers"
+    )
 
 
 def _import_cupy() -> ModuleType:
