@@ -63,9 +63,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason="gpu: this is its variant for another device"))
 
 
-@pytest.fixture(params=["cpu", "fake", pytest.param("cuda", marks=pytest.mark.gpu)])
+DEVICES = ["cpu", "fake", *([pytest.param("cuda", marks=pytest.mark.gpu)] if has_cuda() else [])]
+
+
+@pytest.fixture(params=DEVICES)
 def device(request: pytest.FixtureRequest) -> Iterator[Backend]:
-    """Each device in turn; `import cupy` finds the stand-in while it is "fake"."""
+    """Each device there is, in turn; `import cupy` finds the stand-in while it is "fake"."""
     if request.param == "cpu":
         yield Backend("cpu", np)
     elif request.param == "fake":

@@ -88,7 +88,7 @@ def test_as_numpy_does_not_copy_host_arrays() -> None:
     assert as_numpy(v) is v.data
 
 
-@pytest.mark.parametrize("x", [None, object(), Variable(None), [[1], [1, 2]]], ids=repr)
+@pytest.mark.parametrize("x", [None, pytest.param(object(), id="object"), Variable(None), [[1], [1, 2]]], ids=repr)
 def test_as_numpy_refuses_what_is_no_number(x: Any) -> None:
     """What holds no numbers is a DTypeError."""
     with pytest.raises(
