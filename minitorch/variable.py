@@ -140,8 +140,7 @@ class Variable(Value):
     def unchain(self) -> None:
         """Forget how this Variable was computed: it is a leaf from now on, and gradients go no further back."""
         if self.node is not None:
-            self.node = leaf()
-            self.name = self.name
+            self.node.cut()
 
     def unchain_backward(self) -> None:
         """Cut the graph behind this Variable, so that a later backward stops here (truncated BPTT)."""
@@ -323,12 +322,14 @@ class Parameter(Variable):
     def assign(self, value: Array) -> None:
         """Copy `value` in, converted to this dtype and moved to this device."""
         if self.data is None:
-            value = as_numpy(value).astype(self.wanted_dtype)
-            self.data = as_cupy(value) if self._on_gpu else value
-        elif isinstance(self.data, np.ndarray):
-            self.data[...] = as_numpy(value)
+            self.data = self.place(as_numpy(value).astype(self.wanted_dtype))
         else:
-            self.data[...] = as_cupy(value)
+            self.data[...] = self.place(value)
+
+    def place(self, value: Array) -> Array:
+        """`value` on the device of this Parameter, copied only if it is on another."""
+        on_gpu = self._on_gpu if self.data is None else not isinstance(self.data, np.ndarray)
+        return as_cupy(value) if on_gpu else as_numpy(value)
 
     def _move(self, move: Any) -> None:
         self._on_gpu = move is as_cupy

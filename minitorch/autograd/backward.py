@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
-from minitorch.autograd.node import Array, Node, Value, wrap
-from minitorch.autograd.primitive import as_array
+from minitorch.autograd.function import Function
+from minitorch.autograd.node import Array, Node, Op, Value, wrap
+from minitorch.autograd.primitive import as_array, fit
+from minitorch.config import using_config
 from minitorch.cuda import xp_of
 from minitorch.errors import GraphError, ShapeError
 
@@ -29,12 +31,16 @@ def backward(root: Value, *, retain_grad: bool = False, create_graph: bool = Fal
             "backward: this Variable is a constant (made with requires_grad=False, from constants only, or under "
             "no_grad), so there is nothing to differentiate; compute it from a Variable outside no_grad"
         )
-    seed = ones_like(root.data) if node.grad is None else node.grad.data
-    if seed.shape != root.data.shape:
-        raise ShapeError(f"backward: grad has shape {seed.shape}, its Variable {root.data.shape}; they must be equal")
-    g = node.grad or wrap(root.box, seed, None) if create_graph else seed
+    g = wrap(root.box, ones_like(root.data), None) if node.grad is None else node.grad
+    if g.shape != root.data.shape:
+        raise ShapeError(f"backward: grad has shape {g.shape}, its Variable {root.data.shape}; they must be equal")
+    g = fit(g, root.data)
     node.grad = None
-    walk(node, g, root.box, retain_grad=retain_grad, create_graph=create_graph)
+    if create_graph:
+        with using_config("enable_backprop", True):
+            walk(node, g, root.box, retain_grad=retain_grad, create_graph=True)
+    else:
+        walk(node, g.data, root.box, retain_grad=retain_grad)
 
 
 def gradients(root: Value, inputs: Iterable[Value], g: Any, *, create_graph: bool) -> list[Any]:
@@ -85,8 +91,8 @@ def walk(
         if create_graph:
             y = wrap(box, y, node)
             args = [a if p is None else wrap(box, a, p) for a, p in zip(args, parents, strict=True)]
-        if retain_grad:
-            node.grad = g if create_graph else wrap(box, g, None)
+        if retain_grad and not isinstance(op, Function):  # a Function has its gradients on its outputs
+            node.grad = to_keep(g, box)
         for p, r in zip(parents, op.pullback(g, y, args, node.params, parents), strict=False):
             if p is None:
                 continue
@@ -102,7 +108,7 @@ def walk(
             elif left:
                 pending[p] = r
             else:
-                ready.append((p, r, p.op is None and r is not g and is_fresh(r, args, y)))
+                ready.append((p, r, p.op is None and is_fresh(r, op, g, y, args)))
         if not keep:
             node.free()
 
@@ -138,16 +144,23 @@ def accumulate(leaf: Node, g: Any, box: type[Value], *, own: bool) -> None:
             leaf.grad = leaf.grad + g
         else:
             leaf.grad.data += g
-    elif isinstance(g, Value):
-        leaf.grad = wrap(box, g.data.copy(), g.node)
     else:
-        g = as_array(g)
-        leaf.grad = wrap(box, g if own else g.copy(), None)
+        leaf.grad = to_keep(g, box, own=own)
 
 
-def is_fresh(r: Array, args: Any, y: Array) -> bool:
+def to_keep(g: Any, box: type[Value], *, own: bool = False) -> Any:
+    """`g` as a Value with an array that nobody else holds; `own` says that this is so already."""
+    if isinstance(g, Value):
+        return wrap(box, g.data.copy(), g.node)
+    g = as_array(g)
+    return wrap(box, g if own else g.copy(), None)
+
+
+def is_fresh(r: Array, op: Op, g: Any, y: Array, args: Any) -> bool:
     """Whether a rule made the array `r`, rather than handing out one that somebody holds, or a view of it."""
-    return getattr(r, "base", None) is None and r is not y and all(r is not a for a in args)
+    if isinstance(op, Function):
+        return False  # whose backward may hand out anything
+    return getattr(r, "base", None) is None and r is not g and r is not y and all(r is not a for a in args)
 
 
 def ones_like(data: Array) -> Array:
@@ -157,10 +170,15 @@ def ones_like(data: Array) -> Array:
 
 
 def unchain(root: Value) -> None:
-    """Cut the graph behind `root`: every node that `root` was computed from becomes a leaf, `root` itself not."""
+    """Cut the graph behind `root`: every node that `root` was computed from becomes a leaf.
+
+    `root` itself stays what it is, unless it was walked and freed before: then nothing is left of it but a leaf too.
+    """
     stack = [root.node] if root.node is not None else []
     while stack:
         node = stack.pop()
         stack.extend([p for p in node.parents if p is not None and p.op is not None])
-        if node is not root.node:
+        if isinstance(node.op, Function):
+            continue  # its outputs are cut, or are `root`
+        if node is not root.node or node.args is None:
             node.cut()

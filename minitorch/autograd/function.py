@@ -4,10 +4,12 @@ import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from minitorch.autograd.node import Array, Node, Parents, Value, wrap
-from minitorch.autograd.primitive import NO_PARAMS, as_array, describe
+from minitorch.autograd.primitive import NO_PARAMS, as_array, describe, fit
 from minitorch.config import Config, using_config
-from minitorch.cuda import xp_of
+from minitorch.cuda import is_array, xp_of
 from minitorch.errors import DTypeError, GraphError, ShapeError
 
 
@@ -50,7 +52,7 @@ class Function:
 
     def __call__(self, *inputs: Any) -> Any:
         """Apply the operation to Variables, arrays or numbers; returns a Variable, or a tuple of them."""
-        self.inputs = tuple([x if isinstance(x, Value) else wrap(Value.box, xp_of(x).asarray(x), None) for x in inputs])
+        self.inputs = _as_values(self.name, inputs)
         arrays = [x.data for x in self.inputs]
         ys = self.forward(*arrays)
         several = isinstance(ys, tuple)
@@ -93,13 +95,29 @@ class Function:
                 continue
             if gx is None:
                 gx = xp_of(x.data).zeros_like(x.data)
-            data = gx.data if isinstance(gx, Value) else gx
-            if data.shape != x.data.shape:
+            gx = gx if isinstance(gx, Value) else wrap(Value.box, as_array(gx), None)
+            if gx.data.shape != x.data.shape:
                 raise ShapeError(
-                    f"{self.name}.backward returned {describe(data)} as the gradient of input {i}, which is "
+                    f"{self.name}.backward returned {describe(gx)} as the gradient of input {i}, which is "
                     f"{describe(x)}; the shapes must be equal: use sum_to where the forward broadcast"
                 )
-            yield (gx if isinstance(gx, Value) else wrap(Value.box, gx, None)) if create_graph else data
+            gx = fit(gx, x.data)
+            yield gx if create_graph else gx.data
+
+
+def _as_values(name: str, inputs: Sequence[Any]) -> tuple[Any, ...]:
+    """The inputs as Values; a number becomes an array like the first array there is, since its dtype is weak."""
+    arrays = [x.data if isinstance(x, Value) else x for x in inputs if isinstance(x, Value) or is_array(x)]
+    like = arrays[0] if arrays else np.zeros((), np.float32)
+    values = []
+    for i, x in enumerate(inputs):
+        if isinstance(x, int | float | np.generic):
+            number = x.item() if isinstance(x, np.generic) else x
+            x = xp_of(like).asarray(number, dtype=np.result_type(like.dtype, number))
+        if not (isinstance(x, Value) or is_array(x)):
+            raise DTypeError(f"{name}: input {i} is {type(x).__name__}; give a Variable, an array or a number")
+        values.append(x if isinstance(x, Value) else wrap(Value.box, x, None))
+    return tuple(values)
 
 
 class OutputGrads:

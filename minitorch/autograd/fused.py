@@ -69,7 +69,8 @@ class Fused(Primitive):
         y = self.reference(*aliases, **params)
         wanted = [a for a, p in zip(aliases, parents, strict=True) if p is not None]
         found = iter(gradients(y, wanted, g, create_graph=True))
-        return [None if p is None else next(found) for p in parents]
+        grads = [None if p is None else next(found) for p in parents]
+        return [a * 0.0 if p is not None and r is None else r for r, a, p in zip(grads, args, parents, strict=True)]
 
 
 class _Alias(Primitive):

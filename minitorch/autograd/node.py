@@ -27,8 +27,8 @@ class Node:
     Attributes:
         op: the operation that was applied; None for a leaf.
         args: what it was applied to, as plain arrays; None once freed.
-        params: its keyword arguments.
-        y: the array it gave.
+        params: its keyword arguments; None once freed.
+        y: the array it gave, or the tuple of arrays that a Function gave; None once freed.
         parents: for each argument the node it came from, or None where no gradient is wanted.
         grad: the gradient as a Value, on leaves and where it is retained.
         name: the name of its Variable, for drawings.
@@ -47,11 +47,11 @@ class Node:
 
     def free(self) -> None:
         """Let go of all arrays; the links to the parents stay, so that the graph can still be cut or drawn."""
-        self.args = self.y = None
+        self.args = self.params = self.y = None
 
     def cut(self) -> None:
         """Forget how this was made: from now on it is a leaf."""
-        self.op = self.args = self.y = None
+        self.op = self.args = self.params = self.y = None
         self.parents = ()
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from minitorch.autograd.node import Array, Node, Parents, Value, wrap
 from minitorch.config import Config
 from minitorch.cuda import is_array, xp_of
-from minitorch.errors import DeviceError, DTypeError, MinitorchError, ShapeError
+from minitorch.errors import DeviceError, DTypeError, GraphError, MinitorchError, ShapeError
 
 Rule = Callable[..., Any]
 V = TypeVar("V", bound=Value)
@@ -67,6 +67,8 @@ class Primitive:
                 else:
                     raw.append(a)
                     nodes.append(None)
+            if box is not None:  # then NumPy's scalars are weak, as Python's are
+                raw = [a.item() if isinstance(a, np.generic) else a for a in raw]
             try:
                 y, kept = self.run(raw, params)
             except (ValueError, TypeError) as error:
@@ -234,6 +236,7 @@ def primitive(forward: Callable[..., Array]) -> PrimitiveFunction:
     plain = all(p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD for p in takes)
     kind = {1: Unary, 2: Binary}.get(len(takes), Primitive) if plain else Primitive
     op = kind(forward.__name__.rstrip("_"), forward)
+    op.vjps = (partial(_no_rule, op.name),) * len(takes)
     apply = _published(op)
 
     def defvjp(*rules: Rule | None) -> None:
@@ -248,6 +251,10 @@ def primitive(forward: Callable[..., Array]) -> PrimitiveFunction:
     apply.defvjp = defvjp
     apply.defvjp_each = defvjp_each
     return apply
+
+
+def _no_rule(name: str, *args: Any, **params: Any) -> Any:
+    raise GraphError(f"{name}: there is no rule for its gradient; give one for each argument with {name}.defvjp(...)")
 
 
 def untracked(forward: Callable[..., Array]) -> PrimitiveFunction:

@@ -166,11 +166,15 @@ class _Pool:
         while True:
             self.jobs.get().work()
 
-    def forget_threads(self) -> None:
-        """After a fork: the child has none of the threads of its parent."""
-        self.__init__()  # type: ignore[misc]
-
 
 _pool = _Pool()
+
+
+def _forget_threads() -> None:
+    """After a fork: the child has none of the threads of its parent."""
+    global _pool
+    _pool = _Pool()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.forget_threads)
+    os.register_at_fork(after_in_child=_forget_threads)

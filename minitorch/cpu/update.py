@@ -1,86 +1,220 @@
 """Optimizer updates on the host: in place, in blocks that stay in the cache, with no temporary of a parameter's size.
 
-Every function takes flat views of one parameter `p`, its gradient `g` and its state, all of one shape and dtype.
+Every function takes one parameter `p`, its gradient `g` and its state, all of one shape, and promises a rule; the
+result may differ from it by rounding. Each line of a kernel is one pass over a block, so that the kernels are written
+for few lines: what is constant in a step is gathered into one factor.
 """
 
-import threading
-from collections.abc import Iterator
+import math
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from minitorch.cpu.scratch import scratch
+from minitorch.cpu.threads import parallel
+
 Array = np.ndarray[Any, Any]
+Kernel = Callable[..., None]
 
-BLOCK = 1 << 16  # elements: 256 KiB of float32, so that the five arrays of Adam stay in a second-level cache
-
-
-class _Scratch(threading.local):
-    """Two blocks of memory for each thread and dtype."""
-
-    def __init__(self) -> None:
-        self.blocks: dict[Any, tuple[Array, Array]] = {}
-
-    def get(self, dtype: Any) -> tuple[Array, Array]:
-        if dtype not in self.blocks:
-            self.blocks[dtype] = np.empty(BLOCK, dtype), np.empty(BLOCK, dtype)
-        return self.blocks[dtype]
+BLOCK = 1 << 17  # elements, 512 KiB of float32: smaller blocks pay for more calls, larger ones leave the cache
 
 
-_scratch = _Scratch()
+def blockwise(kernel: Kernel, *arrays: Array) -> None:
+    """Call `kernel(*blocks, s)` for each block of the arrays, which are of one shape; `s` is memory of a block's shape.
 
-
-def blocks(*arrays: Array) -> Iterator[tuple[Array, ...]]:
-    """The arrays, which are of one shape and dtype, in blocks side by side; after them two blocks of scratch memory.
-
-    The blocks are views: what is written to them is written to the arrays.
+    The blocks are views: what is written to them is written to the arrays. How they are cut, and so every bit of the
+    result, does not depend on the number of threads.
     """
-    if not all(a.flags.c_contiguous for a in arrays):  # cannot be seen flat: as one block, whatever its size
-        yield (*arrays, np.empty_like(arrays[0]), np.empty_like(arrays[0]))
+    p = arrays[0]
+    if p.size <= BLOCK:
+        kernel(*arrays, scratch("update", p.shape, p.dtype))
         return
-    first, second = _scratch.get(arrays[0].dtype)
-    size = arrays[0].size
-    flat = [a.reshape(-1) for a in arrays]
-    for start in range(0, size, BLOCK):
-        stop = min(start + BLOCK, size)
-        yield (*[a[start:stop] for a in flat], first[: stop - start], second[: stop - start])
+    if all(a.flags.c_contiguous for a in arrays):
+        arrays = tuple(a.reshape(-1) for a in arrays)
+    length = len(arrays[0])
+    rows = max(1, BLOCK * length // p.size)
+
+    def task(i: int) -> None:
+        blocks = [a[i * rows : (i + 1) * rows] for a in arrays]
+        kernel(*blocks, scratch("update", blocks[0].shape, p.dtype))
+
+    parallel(task, -(-length // rows))
 
 
-def sgd(p: Array, g: Array, lr: float) -> None:
+@lru_cache(maxsize=64)
+def as_arrays(dtype: Any, *factors: float) -> tuple[Array, ...]:
+    """The factors as arrays of no axes: NumPy takes these in half the time that it needs for a Python number."""
+    return tuple([np.array(factor, dtype) for factor in factors])
+
+
+def sgd(p: Array, g: Array, *, lr: float) -> None:
     """`p -= lr * g`."""
-    for pb, gb, s, _ in blocks(p, g):
-        np.multiply(gb, lr, out=s)
-        pb -= s
+    (rate,) = as_arrays(p.dtype, lr)
+
+    def kernel(p: Array, g: Array, s: Array) -> None:
+        np.multiply(g, rate, out=s)
+        p -= s
+
+    blockwise(kernel, p, g)
 
 
 def add_scaled(p: Array, a: Array, scale: float) -> None:
     """`p += scale * a`."""
-    sgd(p, a, -scale)
+    sgd(p, a, lr=-scale)
 
 
-def momentum(p: Array, g: Array, v: Array, lr: float, momentum: float) -> None:
-    """`v = momentum * v - lr * g`, then `p += v`."""
-    for pb, gb, vb, s, _ in blocks(p, g, v):
-        vb *= momentum
-        np.multiply(gb, lr, out=s)
-        vb -= s
-        pb += vb
+def momentum(p: Array, g: Array, v: Array, *, lr: float, momentum: float, nesterov: bool) -> None:
+    """`v = momentum * v - lr * g`, then `p += v`, or with `nesterov` `p += momentum * v - lr * g`."""
+    rate, keep = as_arrays(p.dtype, lr, momentum)
+
+    def kernel(p: Array, g: Array, v: Array, s: Array) -> None:
+        np.multiply(g, rate, out=s)
+        v *= keep
+        v -= s
+        if nesterov:
+            p -= s
+            np.multiply(v, keep, out=s)
+            p += s
+        else:
+            p += v
+
+    blockwise(kernel, p, g, v)
+
+
+def adagrad(p: Array, g: Array, h: Array, *, lr: float, eps: float) -> None:
+    """`h += g**2`, then `p -= lr * g / (sqrt(h) + eps)`."""
+    rate, least = as_arrays(p.dtype, lr, eps)
+
+    def kernel(p: Array, g: Array, h: Array, s: Array) -> None:
+        np.multiply(g, g, out=s)
+        h += s
+        np.sqrt(h, out=s)
+        s += least
+        np.divide(g, s, out=s)
+        s *= rate
+        p -= s
+
+    blockwise(kernel, p, g, h)
+
+
+def adadelta(p: Array, g: Array, msg: Array, msdx: Array, *, lr: float, rho: float, eps: float) -> None:
+    """`dx = sqrt((msdx + eps) / (msg + eps)) * g`, `p -= lr * dx`, with means `msg` of `g**2` and `msdx` of `dx**2`."""
+    rate, keep, rest, least = as_arrays(p.dtype, lr, rho, 1 - rho, eps)
+
+    def kernel(p: Array, g: Array, msg: Array, msdx: Array, s: Array) -> None:
+        r = scratch("update 2", s.shape, s.dtype)
+        np.multiply(g, g, out=s)
+        s *= rest
+        msg *= keep
+        msg += s
+        np.add(msdx, least, out=r)
+        np.add(msg, least, out=s)
+        r /= s
+        np.sqrt(r, out=r)
+        r *= g
+        np.multiply(r, r, out=s)
+        s *= rest
+        msdx *= keep
+        msdx += s
+        r *= rate
+        p -= r
+
+    blockwise(kernel, p, g, msg, msdx)
+
+
+def rmsprop(p: Array, g: Array, msg: Array, *, lr: float, alpha: float, eps: float) -> None:
+    """`msg = alpha * msg + (1 - alpha) * g**2`, then `p -= lr * g / (sqrt(msg) + eps)`."""
+    rate, keep, rest, least = as_arrays(p.dtype, lr, alpha, 1 - alpha, eps)
+
+    def kernel(p: Array, g: Array, msg: Array, s: Array) -> None:
+        np.multiply(g, g, out=s)
+        s *= rest
+        msg *= keep
+        msg += s
+        np.sqrt(msg, out=s)
+        s += least
+        np.divide(g, s, out=s)
+        s *= rate
+        p -= s
+
+    blockwise(kernel, p, g, msg)
 
 
 def adam(
-    p: Array, g: Array, m: Array, v: Array, *, step: float, beta1: float, beta2: float, root: float, eps: float
+    p: Array,
+    g: Array,
+    m: Array,
+    v: Array,
+    *,
+    t: int,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float = 0.0,
 ) -> None:
-    """Moments `m`, `v` of `g`, then `p -= step * m / (sqrt(v) / root + eps)`."""
-    for pb, gb, mb, vb, s, r in blocks(p, g, m, v):
-        np.multiply(gb, 1 - beta1, out=s)
-        mb *= beta1
-        mb += s
-        np.multiply(gb, gb, out=s)
-        s *= 1 - beta2
-        vb *= beta2
-        vb += s
-        np.sqrt(vb, out=s)
-        s *= 1 / root
-        s += eps
-        np.divide(mb, s, out=r)
-        r *= step
-        pb -= r
+    """Means `m` of `g` and `v` of `g**2`, then `p -= lr * (m_hat / (sqrt(v_hat) + eps) + weight_decay * p)`.
+
+    `m_hat` is `m / (1 - beta1**t)`, and `v_hat` is `v / (1 - beta2**t)`: the root of the latter's divisor is taken out
+    of the fraction.
+    """
+    root = math.sqrt(1 - beta2**t)
+    keep_m, rest_m, keep_v, rest_v = as_arrays(p.dtype, beta1, 1 - beta1, beta2, 1 - beta2)
+    rate, least, shrink = as_arrays(p.dtype, lr * root / (1 - beta1**t), eps * root, 1 - lr * weight_decay)
+
+    def kernel(p: Array, g: Array, m: Array, v: Array, s: Array) -> None:
+        np.multiply(g, rest_m, out=s)
+        m *= keep_m
+        m += s
+        np.multiply(g, g, out=s)
+        s *= rest_v
+        v *= keep_v
+        v += s
+        np.sqrt(v, out=s)
+        s += least
+        np.divide(m, s, out=s)
+        s *= rate
+        if weight_decay:
+            p *= shrink
+        p -= s
+
+    blockwise(kernel, p, g, m, v)
+
+
+def lion(p: Array, g: Array, m: Array, *, lr: float, beta1: float, beta2: float, weight_decay: float) -> None:
+    """`p -= lr * (sign(beta1 * m + (1 - beta1) * g) + weight_decay * p)`, then `m = beta2 * m + (1 - beta2) * g`."""
+    rate, share, keep, rest = as_arrays(p.dtype, lr, beta1 / (1 - beta1), beta2, 1 - beta2)
+    (shrink,) = as_arrays(p.dtype, 1 - lr * weight_decay)
+
+    def kernel(p: Array, g: Array, m: Array, s: Array) -> None:
+        np.multiply(m, share, out=s)
+        s += g
+        np.sign(s, out=s)
+        s *= rate
+        if weight_decay:
+            p *= shrink
+        p -= s
+        np.multiply(g, rest, out=s)
+        m *= keep
+        m += s
+
+    blockwise(kernel, p, g, m)
+
+
+def flush_denormals(a: Array) -> None:
+    """Set to zero what is smaller than 64 times the smallest normal number of its dtype, 7.5e-37 in float32.
+
+    A mean over gradients that have become zero decays into the denormal numbers and, by rounding, stays there, and on
+    many processors arithmetic with these takes many times longer.
+    """
+    if a.dtype.kind != "f" or a.dtype.itemsize < 4:  # of float16 too much would be lost
+        return
+    least = 64 * np.finfo(a.dtype).smallest_normal
+
+    def kernel(a: Array, s: Array) -> None:
+        np.abs(a, out=s)
+        a[s < least] = 0
+
+    blockwise(kernel, a)

@@ -1,19 +1,43 @@
 """Functions of Variables, `F` by custom: each takes Variables, arrays or numbers and returns a Variable."""
 
-from minitorch.functions.activation import log_softmax, logsumexp, relu, sigmoid, softmax
+from minitorch.functions.activation import (
+    elu,
+    gelu,
+    leaky_relu,
+    log_softmax,
+    logsumexp,
+    relu,
+    sigmoid,
+    silu,
+    softmax,
+    softplus,
+)
 from minitorch.functions.array import (
     argmax,
+    argmin,
     broadcast_to,
     concat,
+    cumsum,
+    expand_dims,
+    flatten,
     get_item,
     max,
     mean,
     min,
+    pad,
     reshape,
+    split,
+    squeeze,
+    stack,
     sum,
     sum_to,
     transpose,
+    var,
 )
+from minitorch.functions.attention import attention
+from minitorch.functions.batch_norm import batch_norm
+from minitorch.functions.conv import col2im, conv2d, deconv2d, im2col
+from minitorch.functions.einsum import einsum
 from minitorch.functions.elementary import (
     abs,
     add,
@@ -33,13 +57,27 @@ from minitorch.functions.elementary import (
     tanh,
     where,
 )
-from minitorch.functions.loss import accuracy, mean_squared_error, softmax_cross_entropy
+from minitorch.functions.embedding import embed_id
+from minitorch.functions.loss import (
+    accuracy,
+    binary_cross_entropy,
+    huber,
+    mean_absolute_error,
+    mean_squared_error,
+    sigmoid_cross_entropy,
+    softmax_cross_entropy,
+)
 from minitorch.functions.noise import dropout
+from minitorch.functions.norm import group_norm, layer_norm
+from minitorch.functions.pooling import average_pooling, global_average_pooling, pooling
 from minitorch.functions.product import linear, matmul
 
 __all__ = [
-    "abs", "accuracy", "add", "argmax", "broadcast_to", "clip", "concat", "cos", "div", "dropout", "exp", "get_item",
-    "linear", "log", "log_softmax", "logsumexp", "matmul", "max", "maximum", "mean", "mean_squared_error", "min",
-    "minimum", "mul", "neg", "pow", "relu", "reshape", "sigmoid", "sin", "softmax", "softmax_cross_entropy", "sqrt",
-    "sub", "sum", "sum_to", "tanh", "transpose", "where",
+    "abs", "accuracy", "add", "argmax", "argmin", "attention", "average_pooling", "batch_norm", "binary_cross_entropy",
+    "broadcast_to", "clip", "col2im", "concat", "conv2d", "cos", "cumsum", "deconv2d", "div", "dropout", "einsum",
+    "elu", "embed_id", "exp", "expand_dims", "flatten", "gelu", "get_item", "global_average_pooling", "group_norm",
+    "huber", "im2col", "layer_norm", "leaky_relu", "linear", "log", "log_softmax", "logsumexp", "matmul", "max",
+    "maximum", "mean", "mean_absolute_error", "mean_squared_error", "min", "minimum", "mul", "neg", "pad", "pooling",
+    "pow", "relu", "reshape", "sigmoid", "sigmoid_cross_entropy", "silu", "sin", "softmax", "softmax_cross_entropy",
+    "softplus", "split", "sqrt", "squeeze", "stack", "sub", "sum", "sum_to", "tanh", "transpose", "var", "where",
 ]  # fmt: skip

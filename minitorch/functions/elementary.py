@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from minitorch.autograd.node import Value
+import numpy as np
+
+from minitorch.autograd.primitive import PrimitiveFunction
 from minitorch.errors import ConfigError
 from minitorch.ops import elementwise
 from minitorch.variable import Variable, as_variable
@@ -10,22 +12,22 @@ from minitorch.variable import Variable, as_variable
 
 def add(x0: Any, x1: Any) -> Variable:
     """`x0 + x1`, broadcast."""
-    return elementwise.add(as_variable(x0), x1)
+    return _apply(elementwise.add, x0, x1)
 
 
 def sub(x0: Any, x1: Any) -> Variable:
     """`x0 - x1`, broadcast."""
-    return elementwise.sub(as_variable(x0), x1)
+    return _apply(elementwise.sub, x0, x1)
 
 
 def mul(x0: Any, x1: Any) -> Variable:
     """`x0 * x1`, broadcast."""
-    return elementwise.mul(as_variable(x0), x1)
+    return _apply(elementwise.mul, x0, x1)
 
 
 def div(x0: Any, x1: Any) -> Variable:
     """`x0 / x1`, broadcast."""
-    return elementwise.div(as_variable(x0), x1)
+    return _apply(elementwise.div, x0, x1)
 
 
 def neg(x: Any) -> Variable:
@@ -35,7 +37,7 @@ def neg(x: Any) -> Variable:
 
 def pow(x: Any, c: Any) -> Variable:
     """`x ** c`, where either may be a Variable; at a base of 0 the derivative for the exponent is 0."""
-    return elementwise.pow_(x if isinstance(c, Value) else as_variable(x), c)
+    return _apply(elementwise.pow_, x, c)
 
 
 def exp(x: Any) -> Variable:
@@ -75,12 +77,12 @@ def tanh(x: Any) -> Variable:
 
 def maximum(x0: Any, x1: Any) -> Variable:
     """The larger of two, element by element; where they are equal, each gets half of the gradient."""
-    return elementwise.maximum(as_variable(x0), x1)
+    return _apply(elementwise.maximum, x0, x1)
 
 
 def minimum(x0: Any, x1: Any) -> Variable:
     """The smaller of two, element by element; where they are equal, each gets half of the gradient."""
-    return elementwise.minimum(as_variable(x0), x1)
+    return _apply(elementwise.minimum, x0, x1)
 
 
 def where(condition: Any, x0: Any, x1: Any) -> Variable:
@@ -97,3 +99,13 @@ def clip(x: Any, x_min: float | None = None, x_max: float | None = None) -> Vari
     if x_min is not None and x_max is not None and x_min > x_max:
         raise ConfigError(f"clip: x_min {x_min} is greater than x_max {x_max}; swap them")
     return elementwise.clip(as_variable(x), low=x_min, high=x_max)
+
+
+def _apply(op: PrimitiveFunction, x0: Any, x1: Any) -> Variable:
+    """`op(x0, x1)` as a Variable. A number stays a number, whose dtype is weak and which is on every device."""
+    if isinstance(x0, int | float | np.generic):
+        x1 = as_variable(x1)
+    else:
+        x0 = as_variable(x0)
+    y: Variable = op(x0, x1)
+    return y

@@ -6,8 +6,9 @@ import numpy as np
 
 from minitorch.autograd.primitive import describe
 from minitorch.cuda import xp_of
-from minitorch.errors import DataError, DTypeError, ShapeError
-from minitorch.ops import softmax
+from minitorch.errors import ConfigError, DataError, DTypeError, ShapeError
+from minitorch.functions.elementary import sub
+from minitorch.ops import cross_entropy, elementwise, softmax
 from minitorch.variable import Variable, as_variable
 
 Array = Any
@@ -19,33 +20,157 @@ def mean_squared_error(x0: Any, x1: Any) -> Variable:
     Raises:
         ShapeError: broadcasting would make more of both than there is, as of (N, 1) and (N,).
     """
-    difference: Variable = as_variable(x0) - x1
-    shapes = tuple([tuple(as_variable(x).shape) for x in (x0, x1)])
-    if difference.shape not in shapes:
-        raise ShapeError(
-            f"mean_squared_error: shapes {shapes[0]} and {shapes[1]} would broadcast to {difference.shape}; "
-            "reshape one to the shape of the other"
-        )
-    total = (difference * difference).sum()
+    difference = _difference("mean_squared_error", x0, x1)
+    total: Variable = (difference * difference).sum()
     return total / len(difference) if difference.ndim else total
 
 
-def softmax_cross_entropy(x: Any, t: Any) -> Variable:
+def mean_absolute_error(x0: Any, x1: Any) -> Variable:
+    """The mean of `abs(x0 - x1)` over all elements.
+
+    Raises:
+        ShapeError: broadcasting would make more of both than there is, as of (N, 1) and (N,).
+    """
+    return elementwise.abs_(_difference("mean_absolute_error", x0, x1)).mean()
+
+
+def huber(x0: Any, x1: Any, delta: float = 1.0) -> Variable:
+    """The mean of `d**2 / 2` where `abs(d) <= delta`, else of `delta * (abs(d) - delta / 2)`, with d = x0 - x1.
+
+    It is the mean over all elements.
+    Source: Huber, "Robust Estimation of a Location Parameter", 1964.
+
+    Raises:
+        ConfigError: `delta` is not above 0.
+        ShapeError: broadcasting would make more of both than there is, as of (N, 1) and (N,).
+    """
+    if not delta > 0:
+        raise ConfigError(f"huber: delta is {delta!r}; it must be above 0")
+    difference = _difference("huber", x0, x1)
+    near = elementwise.clip(difference, low=-delta, high=delta)
+    errors: Variable = near * (difference - 0.5 * near)
+    return errors.mean()
+
+
+def _difference(name: str, x0: Any, x1: Any) -> Variable:
+    difference = sub(_like(x0, x1), _like(x1, x0))
+    shapes = tuple([tuple(as_variable(x).shape) for x in (x0, x1)])
+    if difference.shape not in shapes:
+        raise ShapeError(
+            f"{name}: shapes {shapes[0]} and {shapes[1]} would broadcast to {difference.shape}; "
+            "reshape one to the shape of the other"
+        )
+    return difference
+
+
+def _like(x: Any, other: Any) -> Any:
+    """`x`, but an array of integers in the floating dtype of `other`: NumPy would widen float32 to float64."""
+    dtype = as_variable(other).dtype
+    if isinstance(x, int | float | np.generic) or as_variable(x).dtype.kind == "f" or dtype.kind != "f":
+        return x
+    return as_variable(x).astype(dtype)
+
+
+def softmax_cross_entropy(
+    x: Any,
+    t: Any,
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    class_weights: Any = None,
+) -> Variable:
     """The mean over a batch of `-log(softmax(x)[t])`, computed without overflow.
+
+    With weights w and smoothing e it is PyTorch's: the sum over rows of
+    `(1 - e) * w[t] * -log p[t] + e / C * sum(w * -log p)`, divided by the sum of `w[t]`, where p = softmax(x). Rows
+    with `t == ignore_index` are in neither sum.
 
     Args:
         x: scores before the softmax, (N, C).
         t: class numbers from 0 to C - 1, integers of shape (N,). On a GPU their range is not checked, since that
             would wait for the device.
+        ignore_index: the number that marks rows without a label.
+        label_smoothing: the share e of the target that is spread evenly over all classes, from 0 to 1. Source: Szegedy
+            et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016, section 7.
+        class_weights: w, what a row of each class counts for, (C,); 1 by default.
 
     Raises:
-        ShapeError: `x` is no matrix, or `t` has not one number for each row of it.
+        ShapeError: `x` is no matrix, `t` has not one number for each row of it, or `class_weights` none for a class.
         DTypeError: `t` does not hold integers.
-        DataError: a class number is out of range, or the batch is empty.
+        DataError: a class number is out of range, or there is no row with a label.
+        ConfigError: `label_smoothing` is not from 0 to 1.
     """
     scores, labels = as_variable(x), as_variable(t).data
-    _check_labels("softmax_cross_entropy", scores.data, labels)
-    return softmax.softmax_cross_entropy(scores, labels)
+    _check_labels("softmax_cross_entropy", scores.data, labels, ignore_index)
+    if ignore_index is None and not label_smoothing and class_weights is None:
+        return softmax.softmax_cross_entropy(scores, labels)
+    if not 0 <= label_smoothing <= 1:
+        raise ConfigError(f"softmax_cross_entropy: label_smoothing is {label_smoothing!r}; it must be from 0 to 1")
+    weights = None
+    if class_weights is not None:
+        weights = as_variable(class_weights).data.astype(scores.dtype)
+        if weights.shape != scores.shape[1:]:
+            raise ShapeError(
+                f"softmax_cross_entropy: class_weights {weights.shape} for {scores.shape[1]} classes; give one weight "
+                "for each class"
+            )
+    return cross_entropy.weighted_softmax_cross_entropy(
+        scores, labels, weights, ignored=ignore_index, smoothing=label_smoothing
+    )
+
+
+def sigmoid_cross_entropy(x: Any, t: Any) -> Variable:
+    """The sum of `-t * log(p) - (1 - t) * log(1 - p)` with p = sigmoid(x), over the batch size; without overflow.
+
+    Args:
+        x: scores before the sigmoid, (N, ...).
+        t: 0 or 1, or probabilities, of the shape of `x` but for axes of size 1. No gradient passes to it. On a GPU the
+            range is not checked, since that would wait for the device.
+
+    Raises:
+        ShapeError: `x` has no batch axis, or `t` another shape.
+        DataError: a target is not from 0 to 1, or the batch is empty.
+    """
+    scores, targets, scale = _yes_or_no("sigmoid_cross_entropy", x, t)
+    return cross_entropy.sigmoid_cross_entropy(scores, targets, scale=scale).sum()
+
+
+def binary_cross_entropy(p: Any, t: Any) -> Variable:
+    """The sum of `-t * log(p) - (1 - t) * log(1 - p)` over the batch size, finite: logarithms are at least -100.
+
+    Where `p` comes from a sigmoid, `sigmoid_cross_entropy` of what went into that is more accurate.
+
+    Args:
+        p: probabilities, (N, ...).
+        t: 0 or 1, or probabilities, of the shape of `p` but for axes of size 1. No gradient passes to it. On a GPU the
+            range is not checked, since that would wait for the device.
+
+    Raises:
+        ShapeError: `p` has no batch axis, or `t` another shape.
+        DataError: an element of `p` or `t` is not from 0 to 1, or the batch is empty.
+    """
+    probabilities, targets, scale = _yes_or_no("binary_cross_entropy", p, t)
+    _check_range("binary_cross_entropy", "p", probabilities.data, "; for scores use sigmoid_cross_entropy")
+    return cross_entropy.binary_cross_entropy(probabilities, targets, scale=scale).sum()
+
+
+def _yes_or_no(name: str, x: Any, t: Any) -> tuple[Variable, Array, float]:
+    """`x`, and `t` in its shape and dtype, and 1 over the batch size."""
+    x, targets = as_variable(x), as_variable(t).data
+    if not x.ndim or [n for n in x.shape if n != 1] != [n for n in targets.shape if n != 1]:
+        raise ShapeError(
+            f"{name}: got {describe(x)} and targets {describe(targets)}; wanted a batch (N, ...) and targets of the "
+            "same shape, but for axes of size 1"
+        )
+    if not x.size:
+        raise DataError(f"{name}: the batch is empty; a mean over no samples is not defined")
+    _check_range(name, "target", targets, "")
+    return x, targets.reshape(x.shape).astype(x.dtype), 1.0 / len(x)
+
+
+def _check_range(name: str, what: str, a: Array, remedy: str) -> None:
+    if xp_of(a) is np and (a.min() < 0 or a.max() > 1):
+        wrong = a[(a < 0) | (a > 1)]
+        raise DataError(f"{name}: {what} {wrong[0]} is not from 0 to 1, where probabilities are{remedy}")
 
 
 def accuracy(y: Any, t: Any) -> Variable:
@@ -61,7 +186,7 @@ def accuracy(y: Any, t: Any) -> Variable:
     return Variable((scores.argmax(axis=1) == labels).mean(dtype=np.float32), requires_grad=False)
 
 
-def _check_labels(name: str, x: Array, t: Array) -> None:
+def _check_labels(name: str, x: Array, t: Array, ignored: int | None = None) -> None:
     if x.ndim != 2 or t.shape != x.shape[:1]:
         remedy = "; for one-hot rows use t.argmax(axis=1)" if t.shape == x.shape else ""
         raise ShapeError(
@@ -72,6 +197,10 @@ def _check_labels(name: str, x: Array, t: Array) -> None:
         raise DTypeError(f"{name}: labels have dtype {t.dtype}; class numbers are integers: use t.astype(np.int64)")
     if not len(t):
         raise DataError(f"{name}: the batch is empty; a mean over no samples is not defined")
+    if ignored is not None and xp_of(t) is np:
+        t = t[t != ignored]
+        if not len(t):
+            raise DataError(f"{name}: every label is ignore_index, {ignored}; a mean over no samples is not defined")
     if xp_of(t) is np and (t.min() < 0 or t.max() >= x.shape[1]):
         wrong = t[(t < 0) | (t >= x.shape[1])]
         raise DataError(

@@ -1,8 +1,8 @@
-"""`Layer`: a function with Parameters and layers inside, found in the order in which they were assigned."""
+"""`Layer`: a function with Parameters and layers inside, found in the order of definition."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
-from typing import Any, Self
+from typing import Any
 
 from minitorch import serialize
 from minitorch.errors import MinitorchError, StateError
@@ -23,23 +23,9 @@ class Layer:
             def forward(self, x):
                 return self.l2(F.relu(self.l1(x)))
 
-    A Parameter is known by its path, such as `l1.W`. Lists, tuples and dicts of layers or Parameters are found too,
-    as they are at the time of the assignment: `blocks.0.W`.
+    A Parameter is known by its path, such as `l1.W`. Lists, tuples and dicts of layers or Parameters are looked through
+    too: `blocks.0.W`. One that is reachable by several paths is known by the first, in the order of definition.
     """
-
-    _children: dict[str, "Layer | Parameter"]
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:  # noqa: D102
-        layer = super().__new__(cls)
-        layer.__dict__["_children"] = {}  # here, so that a subclass that forgets super().__init__() works all the same
-        return layer
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        for known in [key for key in self._children if key == name or key.startswith(name + ".")]:
-            del self._children[known]
-        for path, child in _found(name, value):
-            self._children[path] = child
-        super().__setattr__(name, value)
 
     def __call__(self, *inputs: Any) -> Any:
         """Apply `forward`."""
@@ -58,31 +44,22 @@ class Layer:
 
     # ---- Parameters
 
-    def named_params(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
+    def named_params(self) -> Iterator[tuple[str, Parameter]]:
         """Each Parameter once, with its path, in the order of definition."""
-        seen: set[Parameter] = set()
-        for path, param in self._walk(prefix):
-            if param not in seen:
-                seen.add(param)
-                yield path, param
+        return ((path, child) for child, path in self._inside().items() if isinstance(child, Parameter))
 
     def params(self) -> Iterator[Parameter]:
         """Each Parameter once, in the order of definition."""
-        return (param for _, param in self.named_params())
+        return (child for child in self._inside() if isinstance(child, Parameter))
 
-    def layers_inside(self, prefix: str = "") -> Iterator[tuple[str, "Layer"]]:
-        """Each layer below this one with its path, in the order of definition, outer before inner."""
-        for name, child in self._children.items():
-            if isinstance(child, Layer):
-                yield prefix + name, child
-                yield from child.layers_inside(f"{prefix}{name}.")
+    def layers_inside(self) -> Iterator[tuple[str, "Layer"]]:
+        """Each layer below this one once, with its path, in the order of definition, outer before inner."""
+        return ((path, child) for child, path in self._inside().items() if isinstance(child, Layer))
 
-    def _walk(self, prefix: str) -> Iterator[tuple[str, Parameter]]:
-        for name, child in self._children.items():
-            if isinstance(child, Layer):
-                yield from child._walk(f"{prefix}{name}.")
-            else:
-                yield prefix + name, child
+    def _inside(self) -> dict["Layer | Parameter", str]:
+        found: dict[Layer | Parameter, str] = {}
+        _search("", vars(self).items(), found)
+        return found
 
     def cleargrads(self) -> None:
         """Forget the gradients of all Parameters."""
@@ -153,13 +130,16 @@ class Layer:
             raise StateError(f"{path}: {error}") from None
 
 
-def _found(name: str, value: Any) -> Iterable[tuple[str, "Layer | Parameter"]]:
-    """The layers and Parameters in `value`, itself or within lists, tuples and dicts, with their paths."""
-    if isinstance(value, Layer | Parameter):
-        yield name, value
-    elif isinstance(value, list | tuple):
-        for i, item in enumerate(value):
-            yield from _found(f"{name}.{i}", item)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _found(f"{name}.{key}", item)
+def _search(prefix: str, items: Iterable[tuple[Any, Any]], found: dict[Layer | Parameter, str]) -> None:
+    """Add the layers and Parameters in `items` to `found`, each with the first path that leads to it."""
+    for key, item in items:
+        if isinstance(item, Parameter):
+            found.setdefault(item, f"{prefix}{key}")
+        elif isinstance(item, Layer):
+            if item not in found:
+                found[item] = f"{prefix}{key}"
+                _search(f"{prefix}{key}.", vars(item).items(), found)
+        elif isinstance(item, dict):
+            _search(f"{prefix}{key}.", item.items(), found)
+        elif isinstance(item, (list, tuple)):
+            _search(f"{prefix}{key}.", enumerate(item), found)

@@ -7,10 +7,9 @@ import numpy as np
 
 from minitorch import functions as F
 from minitorch import random
-from minitorch.cuda import get_array_module
-from minitorch.errors import ConfigError
+from minitorch.errors import ConfigError, ShapeError
 from minitorch.layers.layer import Layer
-from minitorch.variable import Parameter, Variable
+from minitorch.variable import Parameter, Variable, as_variable
 
 
 class Linear(Layer):
@@ -36,19 +35,22 @@ class Linear(Layer):
         self.W = Parameter(None, name="W", shape=(in_size, out_size), dtype=dtype)
         self.b = None if nobias else Parameter(np.zeros(out_size, dtype=dtype), name="b")
         if in_size is not None:
-            self._draw_weights(np)
+            self._draw_weights()
 
-    def _draw_weights(self, xp: Any) -> None:
+    def _draw_weights(self) -> None:
         shape = (self.in_size, self.out_size)
         W = random.normal("weights", shape, self.W.wanted_dtype)  # type: ignore[arg-type]
         W *= math.sqrt(1 / self.in_size)  # type: ignore[operator]
-        self.W.data = xp.asarray(W)
+        self.W.assign(W)
 
     def forward(self, x: Any) -> Variable:
         """(..., in_size) -> (..., out_size)."""
         if self.W.data is None:
-            self.in_size = x.shape[-1]
-            self._draw_weights(get_array_module(x))
+            shape = as_variable(x).shape
+            if not shape or not shape[-1]:
+                raise ShapeError(f"Linear: the input has shape {shape}; its last axis, the features, must not be empty")
+            self.in_size = shape[-1]
+            self._draw_weights()
         return F.linear(x, self.W, self.b)
 
     def __repr__(self) -> str:

@@ -22,13 +22,12 @@ class Sequential(Model):
 
     def __init__(self, *layers: Callable[[Any], Any]) -> None:
         super().__init__()
-        self.layers: list[Callable[[Any], Any]] = []
         for i, layer in enumerate(layers):
             if not callable(layer):
                 raise ConfigError(f"Sequential: item {i} is {layer!r}; give layers or functions of one Variable")
             if isinstance(layer, L.Layer):
                 setattr(self, f"l{i}", layer)
-            self.layers.append(layer)
+        self.layers = layers  # last, since a Parameter is known by the first path that leads to it
 
     def forward(self, x: Any) -> Any:
         """Through all layers in turn."""
@@ -53,11 +52,10 @@ class MLP(Model):
         if not fc_output_sizes:
             raise ConfigError("MLP: fc_output_sizes is empty; give the output size of each layer, such as (1000, 10)")
         self.activation = activation
-        self.layers: list[L.Linear] = []
-        for i, out_size in enumerate(fc_output_sizes):
-            layer = L.Linear(out_size)
+        layers = [L.Linear(out_size) for out_size in fc_output_sizes]
+        for i, layer in enumerate(layers):
             setattr(self, f"l{i}", layer)
-            self.layers.append(layer)
+        self.layers = layers  # last, since a Parameter is known by the first path that leads to it
 
     def forward(self, x: Any) -> Variable:
         """(N, in_size) -> (N, fc_output_sizes[-1])."""

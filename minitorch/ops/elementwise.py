@@ -39,7 +39,7 @@ def div(a: Array, b: Array) -> Array:
     return a / b
 
 
-div.defvjp(lambda g, y, a, b: g / b, lambda g, y, a, b: -g * a / (b * b))
+div.defvjp(lambda g, y, a, b: g / b, lambda g, y, a, b: -g * y / b)
 
 
 @primitive
@@ -77,8 +77,8 @@ def pow_(a: Array, b: Array) -> Array:
 
 def _pow_base_rule(g: Any, y: Any, a: Any, b: Any) -> Any:
     if isinstance(b, int | float):
-        return g * (b * a ** (b - 1)) if b else g * 0.0 * a
-    return g * b * a ** where(b == 0, 1.0, b - 1)
+        return g * (b * a ** (b - 1)) if b else g * 0.0
+    return g * b * a ** where((a == 0) * (b == 0), 0.0, b - 1)
 
 
 # For a base of 0 the derivative for the exponent is taken as 0, its limit from the right for positive exponents.
@@ -201,7 +201,8 @@ def cast(a: Array, *, dtype: Any) -> Array:
     return a.astype(dtype)
 
 
-cast.defvjp(lambda g, y, a, dtype: g)  # the engine brings a gradient to its argument's dtype
+# The engine brings a gradient to its argument's dtype. Integers are steps of the argument: their derivative is 0.
+cast.defvjp(lambda g, y, a, dtype: g if y.dtype.kind == "f" else g * 0.0)
 
 
 @primitive

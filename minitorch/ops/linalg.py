@@ -3,13 +3,15 @@
 from typing import Any
 
 from minitorch.autograd.node import Array
-from minitorch.autograd.primitive import primitive
-from minitorch.cuda import xp_of
-from minitorch.errors import ShapeError
+from minitorch.autograd.primitive import describe, primitive
+from minitorch.cuda import is_array, xp_of
+from minitorch.errors import DTypeError, ShapeError
 
 
 @primitive
 def matmul(a: Array, b: Array) -> Array:
+    if not (is_array(a) and is_array(b)):
+        raise DTypeError(f"matmul: got {describe(a)} @ {describe(b)}; both must be arrays: scale by a number with *")
     if a.ndim == 0 or b.ndim == 0 or a.shape[-1] != b.shape[-min(2, b.ndim)]:
         raise ShapeError(
             f"matmul: inner dimensions differ: {a.shape} @ {b.shape}; the last axis of the left operand and the "

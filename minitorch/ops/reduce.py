@@ -17,7 +17,7 @@ def kept(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
     """`shape` with the reduced axes kept as 1."""
     if axis is None:
         return (1,) * len(shape)
-    axes = {a % len(shape) for a in ((axis,) if isinstance(axis, int) else axis)} if shape else set()
+    axes = {a % len(shape) for a in (axis if isinstance(axis, tuple) else (axis,))} if shape else set()
     return tuple([1 if i in axes else n for i, n in enumerate(shape)])
 
 
@@ -41,7 +41,7 @@ def mean(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
 
 def _mean_rule(g: Any, y: Any, a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     count = a.size // max(math.prod(y.shape), 1)
-    return spread(g * (1.0 / count), a, axis)
+    return spread(g * (1.0 / max(count, 1)), a, axis)
 
 
 mean.defvjp(_mean_rule)

@@ -8,6 +8,7 @@ import numpy as np
 from minitorch.autograd.node import Array
 from minitorch.autograd.primitive import primitive
 from minitorch.cuda import xp_of
+from minitorch.errors import ShapeError
 
 
 @primitive
@@ -77,6 +78,8 @@ def _segment_sum(xp: Any, values: Array, places: Array, size: int) -> Array:
 
 @primitive
 def concat(*arrays: Array, axis: int = 0) -> Array:
+    if not arrays:
+        raise ShapeError("concat: there is nothing to join; give at least one array")
     return xp_of(arrays[0]).concatenate(arrays, axis=axis)
 
 

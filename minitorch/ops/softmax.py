@@ -40,12 +40,11 @@ def logsumexp(a: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     top = a.max(axis=axis, keepdims=True)
     top = xp.where(xp.isfinite(top), top, 0)  # of all -inf, or with an inf, the sum is right without a shift
     y = xp.log(xp.exp(a - top).sum(axis=axis, keepdims=True)) + top
-    return y if keepdims else y.reshape(a.sum(axis=axis).shape)
+    return y if keepdims else y.squeeze(axis)
 
 
 def _logsumexp_rule(g: Any, y: Any, a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    shape = kept(a.shape, axis)
-    return g.reshape(shape) * exp(a - y.reshape(shape))
+    return g.reshape(kept(a.shape, axis)) * softmax(a, axis=axis)  # exp(a - y) loses log(n) where a is large
 
 
 logsumexp.defvjp(_logsumexp_rule)

@@ -1,8 +1,25 @@
 """Optimizers, which change Parameters by their gradients, and hooks that change gradients before that."""
 
-from minitorch.optimizers.adam import Adam
+from minitorch.optimizers.adadelta import AdaDelta
+from minitorch.optimizers.adagrad import AdaGrad
+from minitorch.optimizers.adam import Adam, AdamW
 from minitorch.optimizers.hooks import ClipGrad, FreezeParam, WeightDecay
+from minitorch.optimizers.lion import Lion
 from minitorch.optimizers.optimizer import Optimizer
+from minitorch.optimizers.rmsprop import RMSprop
 from minitorch.optimizers.sgd import SGD, MomentumSGD
 
-__all__ = ["SGD", "Adam", "ClipGrad", "FreezeParam", "MomentumSGD", "Optimizer", "WeightDecay"]
+__all__ = [
+    "SGD",
+    "AdaDelta",
+    "AdaGrad",
+    "Adam",
+    "AdamW",
+    "ClipGrad",
+    "FreezeParam",
+    "Lion",
+    "MomentumSGD",
+    "Optimizer",
+    "RMSprop",
+    "WeightDecay",
+]

@@ -1,10 +1,13 @@
 """Hooks of an optimizer: they change gradients in place, between backward and update."""
 
+from typing import Any
+
 import numpy as np
 
 from minitorch.cpu import update
 from minitorch.cuda import xp_of
-from minitorch.optimizers.optimizer import HasParams, params_of, positive
+from minitorch.errors import ConfigError
+from minitorch.optimizers.optimizer import HasParams, positive
 from minitorch.variable import Parameter
 
 
@@ -49,8 +52,10 @@ class ClipGrad:
         if not grads:
             return
         xp = xp_of(grads[0])
-        norm = xp.sqrt(sum(xp.dot(g.ravel(), g.ravel()) for g in grads))
+        norm = xp.sqrt(sum(_sum_of_squares(g) for g in grads))
         rate = xp.minimum(self.max_norm / (norm + 1e-6), 1.0)
+        if xp is np and rate == 1:  # to ask a GPU would be to wait for it
+            return
         for g in grads:
             g *= rate.astype(g.dtype)
 
@@ -60,13 +65,28 @@ class FreezeParam:
 
     Args:
         layers: layers, models or single Parameters.
+
+    Raises:
+        ConfigError: one is none of these.
     """
 
     def __init__(self, *layers: HasParams | Parameter) -> None:
-        self.params = params_of(layers)
+        self.params: list[Parameter] = []
+        for layer in layers:
+            if isinstance(layer, Parameter):
+                self.params.append(layer)
+            elif isinstance(layer, HasParams):
+                self.params.extend(layer.params())
+            else:
+                raise ConfigError(f"FreezeParam: got {layer!r}; give layers, models or Parameters, such as model.l0")
 
     def __call__(self, params: list[Parameter]) -> None:
         """Clear the gradients of the frozen Parameters, so that the optimizer passes them over."""
         for param in self.params:
             param.cleargrad()
         params[:] = [p for p in params if p.grad is not None]
+
+
+def _sum_of_squares(g: Any) -> Any:
+    """Of all elements; on a GPU without the product of vectors, which cannot be captured."""
+    return np.vdot(g, g) if xp_of(g) is np else (g * g).sum()

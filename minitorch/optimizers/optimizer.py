@@ -1,17 +1,22 @@
 """`Optimizer`: the base of all; it finds the Parameters that have gradients, runs the hooks, and updates each one."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
 from minitorch import serialize
-from minitorch.cuda import as_cupy, as_numpy
+from minitorch.cpu.update import flush_denormals
+from minitorch.cuda import as_cupy, as_numpy, xp_of
 from minitorch.errors import ConfigError, GraphError, StateError
+from minitorch.optimizers import grouping
+from minitorch.optimizers.grouping import Groups
 from minitorch.variable import Parameter
 
 Array = Any
 Hook = Callable[[list[Parameter]], None]
+
+FLUSH_EVERY = 32  # updates: between two, what decays by 0.9 does not fall from where it is kept into the denormals
 
 
 @runtime_checkable
@@ -30,25 +35,70 @@ class Optimizer:
 
     Attributes:
         target: the layer or model whose Parameters it updates, given to `setup`.
+        groups: by pattern, the options of the Parameters whose paths it matches, given to `setup`.
         hooks: functions that are given the Parameters with gradients before each update.
         state: by the path of each Parameter, by name, what the optimizer remembers of it.
+        updates: how many times `update` was called.
         hyperparameters: the names of the attributes that are saved and restored with the state.
+        decays: those of them that must be less than 1.
+        fading: the names in the state of arrays that decay towards zero where gradients are zero, and whose tiny
+            values mean nothing: these are set to zero before they become denormal, which many processors are slow at.
     """
 
     hyperparameters: tuple[str, ...] = ()
+    decays: tuple[str, ...] = ()
+    fading: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         self.target: HasParams | None = None
+        self.groups: Groups = {}
         self.hooks: list[Hook] = []
         self.state: dict[str, dict[str, Any]] = {}
+        self.updates = 0
         self._paths: dict[Parameter, str] = {}
+        self._patterns: dict[Parameter, tuple[str, ...]] = {}
+        self._options: dict[tuple[str, ...], dict[str, Any]] = {}
 
-    def setup(self, target: HasParams) -> Self:
-        """Take the Parameters of `target` to update from now on; returns the optimizer."""
+    def setup(self, target: HasParams, groups: Mapping[str, Mapping[str, Any]] | None = None) -> Self:
+        """Take the Parameters of `target` to update from now on; returns the optimizer.
+
+            optimizer = optimizers.AdamW(1e-3).setup(model, groups={
+                "*.b": {"weight_decay": 0.0},
+                "head.*": {"lr": 1e-4},
+            })
+
+        Args:
+            target: a layer or model.
+            groups: by pattern, as of `fnmatch`, hyperparameters for those Parameters whose paths match. A Parameter
+                that several patterns match gets the options of all of them, the last one to name an option decides.
+                A learning rate is kept as the option `lr_scale`, its share of the optimizer's learning rate now, which
+                may also be given itself: so whoever changes `optimizer.lr` moves those of the groups in proportion.
+
+        Raises:
+            ConfigError: `target` has no Parameters to ask for, or a group has an unknown option, a value that is not
+                allowed, or a pattern that matches nothing.
+        """
         if not isinstance(target, HasParams):
             raise ConfigError(f"{type(self).__name__}.setup: got {type(target).__name__}; give a Layer or a Model")
+        self.groups = self._checked_groups(groups or {}, [path for path, _ in target.named_params()])
         self.target = target
+        self._paths = {}  # so that the next update matches the patterns anew
         return self
+
+    def _checked_groups(self, groups: Mapping[str, Mapping[str, Any]], paths: list[str]) -> Groups:
+        owner = f"{type(self).__name__}.setup"
+        names = [name for name in self.hyperparameters if not isinstance(getattr(self, name), bool)]
+        if "lr" in names:
+            names.append("lr_scale")
+        checked = grouping.checked(owner, groups, names, paths)
+        for pattern, options in checked.items():
+            try:
+                self.check(**options)
+            except ConfigError as error:
+                raise ConfigError(f"{owner}: groups[{pattern!r}]: {error}") from None
+            if "lr" in options:
+                grouping.make_relative(f"{owner}: groups[{pattern!r}]", options, self.lr)  # type: ignore[attr-defined]
+        return checked
 
     def add_hook(self, hook: Hook) -> Self:
         """Call `hook(params)` before each update, after those added earlier; returns the optimizer."""
@@ -63,7 +113,7 @@ class Optimizer:
         """
         if self.target is None:
             raise GraphError(f"{type(self).__name__}.update: there is no target; call .setup(model) first")
-        self._paths = {param: path for path, param in self.target.named_params()}
+        self._find_params(self.target)
         params = [p for p in self._paths if p.grad is not None]
         if not params:
             raise GraphError(
@@ -75,6 +125,25 @@ class Optimizer:
         for param in params:
             if param.grad is not None:  # a hook may have frozen it
                 self.update_one(param)
+        self.updates += 1
+        if self.updates % FLUSH_EVERY == 0:
+            self._flush_denormals()
+
+    def _find_params(self, target: HasParams) -> None:
+        """Note which Parameters there are now, and the options of each in this update."""
+        paths = {param: path for path, param in target.named_params()}
+        if paths != self._paths:
+            self._paths = paths
+            self._patterns = {param: grouping.matching(self.groups, path) for param, path in paths.items()}
+        own = {name: getattr(self, name) for name in self.hyperparameters}
+        self._options = {found: grouping.merged(self.groups, found, own) for found in set(self._patterns.values())}
+
+    def _flush_denormals(self) -> None:
+        for entry in self.state.values():
+            for name in self.fading:
+                value = entry.get(name)
+                if isinstance(value, np.ndarray):  # a GPU does not mind them
+                    flush_denormals(value)
 
     def update_one(self, param: Parameter) -> None:
         """Change `param.data` in place by `param.grad.data`."""
@@ -84,9 +153,19 @@ class Optimizer:
         """What is remembered of `param`: at first, for each name given, its value, or zeros like `param` for None."""
         path = self._paths[param]
         if path not in self.state:
-            data = param.data
-            self.state[path] = {k: data - data if v is None else v for k, v in zeros.items()}
+            zero = xp_of(param.data).zeros_like
+            self.state[path] = {k: zero(param.data) if v is None else v for k, v in zeros.items()}
         return self.state[path]
+
+    def options_of(self, param: Parameter) -> dict[str, Any]:
+        """The hyperparameters by name for `param`: those of the optimizer, but for what its groups say."""
+        return self._options[self._patterns[param]]
+
+    def check(self, **options: Any) -> None:
+        """Raise ConfigError for the first of `options` that is not allowed as a hyperparameter of that name."""
+        for name, value in options.items():
+            rule = fractions if name in self.decays else positive
+            rule(type(self).__name__, **{name: value})
 
     def to_cpu(self) -> None:
         """Move the state to the host."""
@@ -103,10 +182,15 @@ class Optimizer:
                     entry[name] = move(value)
 
     def state_dict(self) -> dict[str, Any]:
-        """Class, hyperparameters, and by path what is remembered of each Parameter; the arrays, not copies."""
+        """Class, hyperparameters, groups, count, and by path what is remembered of each Parameter; arrays uncopied."""
         return {
             "class": type(self).__name__,
-            "hyperparameters": {name: getattr(self, name) for name in self.hyperparameters},
+            "hyperparameters": {name: _plain(getattr(self, name)) for name in self.hyperparameters},
+            "groups": {
+                pattern: {name: _plain(value) for name, value in options.items()}
+                for pattern, options in self.groups.items()
+            },
+            "updates": self.updates,
             "state": {path: dict(entry) for path, entry in self.state.items()},
         }
 
@@ -114,13 +198,10 @@ class Optimizer:
         """Go on from what `state_dict` returned; hyperparameters are restored too. Nothing is changed on error.
 
         Raises:
-            StateError: it is of another optimizer, or of a model with other Parameters.
+            StateError: it is of another optimizer, of other groups, or of a model with other Parameters.
         """
+        self._check_state(state)
         name = type(self).__name__
-        serialize.check_keys(f"{name} state", ("class", "hyperparameters", "state"), state)
-        if state["class"] != name:
-            raise StateError(f"{name}: the state is of {state['class']}; make the optimizer that was saved")
-        serialize.check_keys(f"{name} hyperparameters", self.hyperparameters, state["hyperparameters"])
         params = {} if self.target is None else dict(self.target.named_params())
         unknown = [path for path in state["state"] if path not in params]
         if unknown:
@@ -131,7 +212,21 @@ class Optimizer:
         }
         for key, value in state["hyperparameters"].items():
             setattr(self, key, value)
+        self.groups = {pattern: dict(options) for pattern, options in state["groups"].items()}
+        self.updates = state["updates"]
         self.state = moved
+        self._paths = {}  # so that the next update matches the patterns anew
+
+    def _check_state(self, state: Mapping[str, Any]) -> None:
+        """Raise StateError unless `state` is of this class, with the same names throughout."""
+        name = type(self).__name__
+        serialize.check_keys(f"{name} state", ("class", "hyperparameters", "groups", "updates", "state"), state)
+        if state["class"] != name:
+            raise StateError(f"{name}: the state is of {state['class']}; make the optimizer that was saved")
+        serialize.check_keys(f"{name} hyperparameters", self.hyperparameters, state["hyperparameters"])
+        serialize.check_keys(f"{name} groups", self.groups, state["groups"])
+        for pattern, options in self.groups.items():
+            serialize.check_keys(f"{name} groups[{pattern!r}]", options, state["groups"][pattern])
 
     @staticmethod
     def _placed(value: Any, param: Parameter, what: str) -> Any:
@@ -140,8 +235,7 @@ class Optimizer:
             return value
         if not param.accepts(value.shape):
             raise StateError(f"{what}: shape {tuple(value.shape)} given, {param.wanted_shape} wanted")
-        on_host = param.data is None or isinstance(param.data, np.ndarray)
-        return as_numpy(value).copy() if on_host else as_cupy(value).copy()
+        return param.place(value).copy()
 
 
 def positive(owner: str, **values: Any) -> None:
@@ -159,6 +253,6 @@ def fractions(owner: str, **values: Any) -> None:
             raise ConfigError(f"{owner}: {name} is {value!r}; it must be at least 0 and less than 1")
 
 
-def params_of(layers: Iterable[HasParams | Parameter]) -> list[Parameter]:
-    """The Parameters of all `layers`, which may be Parameters themselves."""
-    return [p for layer in layers for p in ([layer] if isinstance(layer, Parameter) else layer.params())]
+def _plain(value: Any) -> Any:
+    """A NumPy number as Python's, which can be written as JSON."""
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,10 +1,7 @@
 """`SGD` and `MomentumSGD`."""
 
-import numpy as np
-
-from minitorch.cpu import update
-from minitorch.cuda import xp_of
-from minitorch.optimizers.optimizer import Optimizer, fractions, positive
+from minitorch.optimizers.optimizer import Optimizer
+from minitorch.optimizers.rules import rules_for
 from minitorch.variable import Parameter
 
 
@@ -19,44 +16,44 @@ class SGD(Optimizer):
 
     def __init__(self, lr: float = 0.01) -> None:
         super().__init__()
-        positive("SGD", lr=lr)
+        self.check(lr=lr)
         self.lr = lr
 
     def update_one(self, param: Parameter) -> None:
         """Change `param.data` in place."""
         p, g = param.data, param.grad.data
-        if xp_of(p) is np:
-            update.sgd(p, g, self.lr)
-        else:
-            p -= self.lr * g
+        rules_for(p).sgd(p, g, **self.options_of(param))
 
 
 class MomentumSGD(Optimizer):
     """Stochastic gradient descent with momentum: `v = momentum * v - lr * g`, `p += v`.
+
+    The learning rate is that of the time of each gradient, as in DeZero. PyTorch leaves it out of v, and multiplies by
+    that of the time of the step: the same as long as the learning rate stays the same.
 
     Source: Polyak, "Some methods of speeding up the convergence of iteration methods", 1964.
 
     Args:
         lr: the learning rate.
         momentum: the share of the last step that is kept.
+        nesterov: look ahead, by `p += momentum * v - lr * g`: Sutskever et al., "On the importance of initialization
+            and momentum in deep learning", ICML 2013, as Bengio et al., "Advances in optimizing recurrent networks",
+            2013, write it.
     """
 
-    hyperparameters = ("lr", "momentum")
+    hyperparameters = ("lr", "momentum", "nesterov")
+    decays = ("momentum",)
+    fading = ("v",)
 
-    def __init__(self, lr: float = 0.01, momentum: float = 0.9) -> None:
+    def __init__(self, lr: float = 0.01, momentum: float = 0.9, nesterov: bool = False) -> None:
         super().__init__()
-        positive("MomentumSGD", lr=lr)
-        fractions("MomentumSGD", momentum=momentum)
+        self.check(lr=lr, momentum=momentum)
         self.lr = lr
         self.momentum = momentum
+        self.nesterov = bool(nesterov)
 
     def update_one(self, param: Parameter) -> None:
         """Change `param.data` in place."""
         p, g = param.data, param.grad.data
         v = self.state_of(param, v=None)["v"]
-        if xp_of(p) is np:
-            update.momentum(p, g, v, self.lr, self.momentum)
-        else:
-            v *= self.momentum
-            v -= self.lr * g
-            p += v
+        rules_for(p).momentum(p, g, v, **self.options_of(param))

@@ -1,0 +1,167 @@
+"""`RNN`, `LSTM` and `GRU`: layers that keep a state from one call to the next; call them once for each time step.
+
+The state remembers how it was computed, back to the beginning of the sequence. For truncated backpropagation through
+time call `loss.unchain_backward()` after `loss.backward()`: the steps that follow start from the numbers alone. The
+state is no Parameter: it is neither saved nor moved by `to_gpu()`; call `reset_state()` after a move.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from minitorch import functions as F
+from minitorch.autograd.primitive import describe
+from minitorch.cuda import get_array_module
+from minitorch.errors import ShapeError
+from minitorch.layers.layer import Layer
+from minitorch.layers.linear import Linear
+from minitorch.ops import recurrent
+from minitorch.variable import Variable, as_variable
+
+
+class Recurrent(Layer):
+    """Base of the three: `x2h`, the weights of the input, `h2h`, those of the state, and the state `h`.
+
+    Args:
+        hidden_size: H, the size of the state.
+        in_size: the size of the input, which may be another; None: taken from the first call.
+        gates: how many matrices of H columns stand side by side in the weights, so that one product computes all.
+        nobias: leave out the bias of `h2h`.
+        dtype: of the Parameters.
+
+    Attributes:
+        h: the state, (N, H), or None for zeros: before the first call and after `reset_state()`.
+    """
+
+    def __init__(self, hidden_size: int, in_size: int | None, *, gates: int, nobias: bool, dtype: Any) -> None:
+        super().__init__()
+        self.hidden_size = hidden_size
+        self.x2h = Linear(gates * hidden_size, dtype=dtype, in_size=in_size)
+        self.h2h = Linear(gates * hidden_size, nobias=nobias, dtype=dtype, in_size=hidden_size)
+        self.h: Variable | None = None
+
+    def reset_state(self) -> None:
+        """Forget the state: the next call begins a sequence."""
+        self.h = None
+
+    def set_state(self, h: Any) -> None:
+        """Go on from the state `h`, (N, H), for instance that of another layer; None for zeros.
+
+        Raises:
+            ShapeError: its second axis is not of the hidden size.
+        """
+        self.h = self._as_state(h)
+
+    def _as_state(self, state: Any) -> Variable | None:
+        if state is None:
+            return None
+        state = as_variable(state)
+        if state.ndim != 2 or state.shape[1] != self.hidden_size:
+            raise ShapeError(f"{type(self).__name__}: the state is {describe(state)}; wanted (N, {self.hidden_size})")
+        return state  # type: ignore[no-any-return]
+
+    def _from_input(self, x: Any) -> Variable:
+        """`x @ W + b` with the weights of the input."""
+        x = as_variable(x)
+        if x.ndim != 2:
+            raise ShapeError(
+                f"{type(self).__name__}: x has shape {x.shape}; wanted a batch at one time step, (N, in_size)"
+            )
+        if self.h is not None and len(self.h) != len(x):
+            raise ShapeError(
+                f"{type(self).__name__}: the state is of a batch of {len(self.h)}, x has {len(x)}; call reset_state() "
+                "before a batch of other sequences"
+            )
+        return self.x2h(x)  # type: ignore[no-any-return]
+
+    def _before(self, state: Variable | None, a: Variable) -> Any:
+        """`state`, or zeros for a batch of which `a` comes from the input."""
+        return get_array_module(a).zeros((len(a), self.hidden_size), a.dtype) if state is None else state
+
+    def __repr__(self) -> str:
+        in_size = self.x2h.W.wanted_shape[0]
+        return f"{type(self).__name__}({'?' if in_size is None else in_size} -> {self.hidden_size})"
+
+
+class RNN(Recurrent):
+    """`h = tanh(x2h(x) + h2h(h))`: an Elman network. See `Recurrent` for its state.
+
+    Args:
+        hidden_size: the size of the state, which is the output.
+        in_size: the size of the input; None: taken from the first call.
+        dtype: of the Parameters.
+    """
+
+    def __init__(self, hidden_size: int, in_size: int | None = None, dtype: Any = np.float32) -> None:
+        super().__init__(hidden_size, in_size, gates=1, nobias=True, dtype=dtype)
+
+    def forward(self, x: Any) -> Variable:
+        """One time step: (N, in_size) -> (N, hidden_size), the new state."""
+        a = self._from_input(x)
+        self.h = F.tanh(a + self.h2h(self._before(self.h, a)))
+        return self.h
+
+
+class LSTM(Recurrent):
+    """Long short-term memory: gates decide what its memory `c` forgets, takes up and shows. See `Recurrent`.
+
+    `c = f * c + i * u`, `h = o * tanh(c)`, with `f, i, o = sigmoid(x2h(x) + h2h(h))` and `u` the tanh of the same. The
+    columns of the weights are f, i, o, u: DeZero's x2f, x2i, x2o, x2u and h2f, h2i, h2o, h2u side by side.
+
+    Source: Gers, Schmidhuber and Cummins, "Learning to Forget", Neural Computation 2000. All biases start as zeros.
+
+    Args:
+        hidden_size: the size of the state, which is the output.
+        in_size: the size of the input; None: taken from the first call.
+        dtype: of the Parameters.
+
+    Attributes:
+        c: the memory, (N, H), or None for zeros.
+    """
+
+    def __init__(self, hidden_size: int, in_size: int | None = None, dtype: Any = np.float32) -> None:
+        super().__init__(hidden_size, in_size, gates=4, nobias=True, dtype=dtype)
+        self.c: Variable | None = None
+
+    def reset_state(self) -> None:
+        """Forget state and memory: the next call begins a sequence."""
+        self.h = self.c = None
+
+    def set_state(self, h: Any, c: Any = None) -> None:
+        """Go on from the state `h` and the memory `c`, (N, H); None for zeros.
+
+        Raises:
+            ShapeError: a second axis is not of the hidden size.
+        """
+        self.h, self.c = self._as_state(h), self._as_state(c)
+
+    def forward(self, x: Any) -> Variable:
+        """One time step: (N, in_size) -> (N, hidden_size), the new state."""
+        a = self._from_input(x)
+        both = recurrent.lstm_cell(a, self._before(self.h, a), self._before(self.c, a), self.h2h.W)
+        self.h, self.c = both[0], both[1]
+        return self.h
+
+
+class GRU(Recurrent):
+    """`h = (1 - z) * n + z * h`: a gated recurrent unit. See `Recurrent` for its state.
+
+    `r, z = sigmoid(x2h(x) + h2h(h))`, `n = tanh(x2h(x) + r * h2h(h))`: the reset gate r is applied after the product,
+    as in cuDNN and PyTorch. The columns of the weights are r, z, n.
+
+    Source: Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder", EMNLP 2014.
+
+    Args:
+        hidden_size: the size of the state, which is the output.
+        in_size: the size of the input; None: taken from the first call.
+        dtype: of the Parameters.
+    """
+
+    def __init__(self, hidden_size: int, in_size: int | None = None, dtype: Any = np.float32) -> None:
+        super().__init__(hidden_size, in_size, gates=3, nobias=False, dtype=dtype)
+
+    def forward(self, x: Any) -> Variable:
+        """One time step: (N, in_size) -> (N, hidden_size), the new state."""
+        a = self._from_input(x)
+        self.h = recurrent.gru_cell(a, self._before(self.h, a), self.h2h.W, self.h2h.b)
+        return self.h

@@ -1,0 +1,74 @@
+"""Scaled dot product attention, with a hand-written backward that keeps the probabilities and nothing else."""
+
+from typing import Any
+
+import numpy as np
+
+from minitorch.autograd.fused import Fused
+from minitorch.autograd.node import Array
+from minitorch.autograd.primitive import fit
+from minitorch.cuda import xp_of
+from minitorch.ops.elementwise import dropout
+from minitorch.ops.linalg import matmul
+from minitorch.ops.softmax import softmax
+
+
+def attention_reference(q: Any, k: Any, v: Any, allowed: Array | None, noise: Array | None, *, scale: float) -> Any:
+    """`(softmax(scale * q @ k.T) * noise) @ v` over the last two axes, with the probability 0 where not `allowed`.
+
+    `allowed`, booleans, and `noise`, that of dropout, broadcast to (..., T, S); either may be None.
+    """
+    scores = matmul(q, _turned(k)) * scale
+    if allowed is None:
+        p = softmax(scores, axis=-1)
+    else:  # where a row allows nothing, softmax gives 1/S of each; the mask once more makes that 0
+        p = dropout(softmax(scores + _bar(allowed, q.dtype), axis=-1), allowed, scale=1.0)
+    return matmul(p if noise is None else p * noise, v)
+
+
+def _turned(a: Any) -> Any:
+    return a.transpose((*range(a.ndim - 2), a.ndim - 1, a.ndim - 2))
+
+
+def _bar(allowed: Array, dtype: Any) -> Array:
+    """0 where `allowed`, elsewhere a number that takes the exponential of any score added to it to 0."""
+    return (~allowed).astype(dtype) * (float(np.finfo(dtype).min) / 2)
+
+
+def _forward(
+    q: Array, k: Array, v: Array, allowed: Array | None, noise: Array | None, *, scale: float
+) -> tuple[Array, Array]:
+    p = matmul(q, _turned(k))
+    p *= scale
+    if allowed is not None:
+        p += _bar(allowed, p.dtype)
+    p -= p.max(axis=-1, keepdims=True)
+    xp_of(p).exp(p, out=p)
+    p /= p.sum(axis=-1, keepdims=True)
+    if allowed is not None:
+        p *= allowed
+    return matmul(p if noise is None else p * noise, v), p
+
+
+def _backward(
+    g: Array, y: Array, p: Array, wanted: tuple[bool, ...], q: Array, k: Array, v: Array, allowed: Array | None,
+    noise: Array | None, *, scale: float,
+) -> tuple[Array | None, ...]:  # fmt: skip
+    dq = dk = dv = None
+    if wanted[2]:
+        dv = fit(matmul(_turned(p if noise is None else p * noise), g), v)
+    if wanted[0] or wanted[1]:
+        ds = matmul(g, _turned(v))
+        if noise is not None:
+            ds *= noise
+        ds -= (g * y).sum(axis=-1, keepdims=True)  # that is the sum of p * ds over S, since y is that of p * noise * v
+        ds *= p
+        ds *= scale
+        dq = fit(matmul(ds, k), q) if wanted[0] else None
+        dk = fit(matmul(_turned(ds), q), k) if wanted[1] else None
+    return dq, dk, dv, None, None
+
+
+attention = Fused(
+    reference=attention_reference, forward=_forward, backward=_backward, argnums=(0, 1, 2), name="attention"
+)

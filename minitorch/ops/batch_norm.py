@@ -1,0 +1,121 @@
+"""Batch normalisation, with the statistics of the batch or with given ones."""
+
+from typing import Any
+
+from minitorch.autograd.fused import Fused
+from minitorch.autograd.node import Array
+from minitorch.autograd.primitive import fit
+from minitorch.cpu.blocks import in_blocks
+from minitorch.cuda import xp_of
+
+
+def moments(x: Array) -> tuple[Array, Array]:
+    """Mean and biased variance of each channel of x (N, C, ...), two arrays (C,), at least in float32."""
+    xp = xp_of(x)
+    x = _lines(x)
+    count = x.size // x.shape[1]
+    dtype = xp.result_type(x.dtype, xp.float32)  # squares in float16 would overflow
+    sums = xp.empty(x.shape[:2], dtype)
+
+    def add(sums: Array, x: Array) -> None:
+        x.sum(axis=2, dtype=dtype, out=sums)
+
+    in_blocks(add, sums, x)
+    mean = sums.sum(axis=0) / count
+
+    def add_squares(sums: Array, x: Array) -> None:
+        d = x - mean[:, None]
+        d *= d
+        d.sum(axis=2, out=sums)
+
+    in_blocks(add_squares, sums, x)
+    return mean, sums.sum(axis=0) / count
+
+
+def _lines(a: Array) -> Array:
+    """(N, C, ...) as (N, C, L)."""
+    return a.reshape((*a.shape[:2], -1))
+
+
+def batch_norm_reference(x: Any, gamma: Any, beta: Any, mean: Array, var: Array, *, eps: float, of_batch: bool) -> Any:
+    """`(x - mean) / sqrt(var + eps) * gamma + beta` for each channel of x (N, C, ...); the others are (C,).
+
+    Where `mean` and `var` are those `of_batch`, they are functions of x.
+    """
+    axes = (0, *range(2, x.ndim))
+    along = (1, -1) + (1,) * (x.ndim - 2)
+    d = x - (x.mean(axis=axes, keepdims=True) if of_batch else mean.reshape(along))
+    spread = (d * d).mean(axis=axes, keepdims=True) if of_batch else var.reshape(along)
+    y = d * (spread + eps) ** -0.5 * gamma.reshape(along) + beta.reshape(along)
+    return y if y.dtype == x.dtype else y.astype(x.dtype)
+
+
+def _forward(
+    x: Array, gamma: Array, beta: Array, mean: Array, var: Array, *, eps: float, of_batch: bool
+) -> tuple[Array, Array]:
+    xp = xp_of(x)
+    inverse = 1 / xp.sqrt(var + eps)
+    scale = gamma * inverse
+    y = xp.empty(x.shape, x.dtype)
+
+    def normalise(y: Array, x: Array) -> None:
+        xp.subtract(x, mean[:, None], out=y)
+        y *= scale[:, None]
+        y += beta[:, None]
+
+    in_blocks(normalise, _lines(y), _lines(x))
+    return y, inverse
+
+
+def _backward(
+    g: Array, y: Array, inverse: Array, wanted: tuple[bool, ...], x: Array, gamma: Array, beta: Array, mean: Array,
+    var: Array, *, eps: float, of_batch: bool,
+) -> tuple[Array | None, ...]:  # fmt: skip
+    x_lines, g_lines = _lines(x), _lines(g)
+    dgamma, dbeta = _backward_parameters(g_lines, x_lines, mean)
+    dgamma *= inverse
+    gx = None
+    if wanted[0]:
+        gx = xp_of(x).empty(x.shape, x.dtype)
+        of_mean = (dbeta * (x.shape[1] / x.size), dgamma * inverse * (x.shape[1] / x.size)) if of_batch else None
+        _backward_input(_lines(gx), g_lines, x_lines, mean, gamma * inverse, of_mean)
+    return gx, fit(dgamma, gamma), fit(dbeta, beta), None, None
+
+
+def _backward_parameters(g: Array, x: Array, mean: Array) -> tuple[Array, Array]:
+    """The sums of `g * (x - mean)` and of `g` for each channel."""
+    xp = xp_of(x)
+    sums = xp.empty((len(x), 2, x.shape[1]), mean.dtype)
+
+    def add(sums: Array, g: Array, x: Array) -> None:
+        g.sum(axis=2, dtype=mean.dtype, out=sums[:, 1])
+        d = x - mean[:, None]
+        d *= g
+        d.sum(axis=2, out=sums[:, 0])
+
+    in_blocks(add, sums, g, x)
+    total = sums.sum(axis=0)
+    return total[0], total[1]
+
+
+def _backward_input(gx: Array, g: Array, x: Array, mean: Array, scale: Array, of_batch: Any) -> None:
+    """Write the gradient of the input; `of_batch` has what passes through the mean and the variance, if they do."""
+    xp = xp_of(x)
+
+    def differentiate(gx: Array, g: Array, x: Array) -> None:
+        if of_batch is None:
+            xp.multiply(g, scale[:, None], out=gx)
+            return
+        through_mean, through_var = of_batch
+        xp.subtract(mean[:, None], x, out=gx)
+        gx *= through_var[:, None]
+        gx -= through_mean[:, None]
+        gx += g
+        gx *= scale[:, None]
+
+    in_blocks(differentiate, gx, g, x)
+
+
+batch_norm = Fused(
+    reference=batch_norm_reference, forward=_forward, backward=_backward, argnums=(0, 1, 2), name="batch_norm"
+)

@@ -1,0 +1,57 @@
+"""The pixels under each position of a sliding kernel, gathered, and added back: each the adjoint of the other."""
+
+from typing import Any
+
+from minitorch.autograd.node import Array
+from minitorch.autograd.primitive import primitive
+from minitorch.cpu.blocks import in_blocks
+from minitorch.cpu.window import Pair, Window
+from minitorch.cuda import xp_of
+
+
+@primitive
+def im2col(x: Array, *, window: Window) -> Array:
+    """Gather from x (N, C, H, W), zeros around it: (N, C, KH, KW, OH, OW)."""
+    xp = xp_of(x)
+    met = as_met(x, window)
+    if not met.size:
+        return xp.zeros(met.shape, x.dtype)
+    col = xp.empty(met.shape, x.dtype)
+    in_blocks(lambda col, met: xp.copyto(col, met), col, met)
+    return col
+
+
+@primitive
+def col2im(col: Array, *, window: Window, size: Pair) -> Array:
+    """Add col (N, C, KH, KW, OH, OW) up to images (N, C, *size)."""
+    x = xp_of(col).zeros((*col.shape[:2], *size), col.dtype)
+    kh, kw, *positions = col.shape[2:]
+
+    def add(x: Array, col: Array) -> None:
+        for i in range(kh):
+            down, pixels_down = window.meets(0, i, size[0], positions[0])
+            for j in range(kw):
+                across, pixels_across = window.meets(1, j, size[1], positions[1])
+                x[:, :, pixels_down, pixels_across] += col[:, :, i, j, down, across]
+
+    in_blocks(add, x, col)
+    return x
+
+
+im2col.defvjp(lambda g, y, x, window: col2im(g, window=window, size=x.shape[2:]))
+col2im.defvjp(lambda g, y, col, window, size: im2col(g, window=window))
+
+
+def as_met(x: Array, window: Window) -> Any:
+    """See x (N, C, H, W) as the kernel meets it, (N, C, KH, KW, OH, OW): a view, of a copy where zeros go around."""
+    xp = xp_of(x)
+    (kh, kw), (sh, sw), (dh, dw), (ph, pw) = window.kernel, window.stride, window.dilation, window.pad
+    positions = window.positions(x.shape[2:])
+    if ph or pw:
+        n, c, height, width = x.shape
+        padded = xp.zeros((n, c, height + 2 * ph, width + 2 * pw), x.dtype)
+        padded[:, :, ph : ph + height, pw : pw + width] = x
+        x = padded
+    n, c, h, w = x.strides
+    strides = (n, c, h * dh, w * dw, h * sh, w * sw)
+    return xp.lib.stride_tricks.as_strided(x, (*x.shape[:2], kh, kw, *positions), strides)

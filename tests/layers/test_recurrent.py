@@ -1,0 +1,324 @@
+"""Recurrent layers: their numbers, their state, and backpropagation through time, whole and truncated."""
+
+import numpy as np
+import pytest
+
+import fake_cupy
+import minitorch.functions as F
+import minitorch.layers as L
+from minitorch import no_grad
+from minitorch.errors import ShapeError
+from minitorch.optimizers import SGD
+from minitorch.utils import directional_check
+
+LAYERS = [L.RNN, L.LSTM, L.GRU]
+each_layer = pytest.mark.parametrize("layer_class", LAYERS)
+
+X = np.array([[[1.0, -0.5, 0.25]], [[0.5, 2.0, -1.0]], [[0.0, 0.0, 1.0]]])  # three steps of one sequence of size 3
+# the outputs at these steps of torch.nn.RNN, LSTM and GRU, PyTorch 2.13 in float64, with the weights of `golden_layer`:
+# weight_ih and weight_hh transposed, the gates in PyTorch's order, bias_hh that of h2h or 0
+GOLDEN = {
+    L.RNN: [[-0.941375538, 0.500520211], [-0.883562853, 0.723195476], [0.619767818, 0.995226499]],
+    L.LSTM: [[0.0366108, 0.100016146], [0.005821919, 0.052706353], [0.333674473, 0.456862315]],
+    L.GRU: [[0.006682312, 0.208672772], [-0.196339828, 0.206810602], [0.111822024, 0.395304816]],
+}
+
+
+def evenly(*shape):
+    """Numbers from -1 to 1 at equal distances."""
+    return np.linspace(-1, 1, int(np.prod(shape))).reshape(shape)
+
+
+def golden_layer(layer_class, put=np.array):
+    """A layer of two units on inputs of size 3, with known weights."""
+    layer = layer_class(2, in_size=3, dtype=np.float64)
+    for param in layer.params():
+        param.data = put(evenly(*param.shape))
+    if layer_class is L.GRU:
+        layer.h2h.b.data = put(evenly(6)[::-1])
+    return layer
+
+
+def run(layer, xs):
+    """The outputs of all steps, stacked."""
+    return F.stack([layer(x) for x in xs])
+
+
+@each_layer
+def test_golden_values(layer_class, device):
+    """Step by step the numbers of PyTorch."""
+    layer = golden_layer(layer_class, device.put)
+    y = run(layer, device.put(X))
+    np.testing.assert_allclose(device.get(y.data)[:, 0], GOLDEN[layer_class], atol=1e-9)
+    assert device.get(layer.h.data).tolist() == device.get(y.data)[-1].tolist()
+
+
+def test_memory_of_the_lstm():
+    """The memory c is PyTorch's too."""
+    layer = golden_layer(L.LSTM)
+    run(layer, X)
+    np.testing.assert_allclose(layer.c.data, [[0.507335362, 0.666164302]], atol=1e-9)
+
+
+def in_torchs_order(a, n):
+    """Our gates f, i, o, u (LSTM) side by side as i, f, u, o; others as they are."""
+    if n != 4:
+        return a
+    f, i, o, u = np.split(a, 4, axis=-1)
+    return np.concatenate([i, f, u, o], axis=-1)
+
+
+@each_layer
+def test_like_torch(layer_class):
+    """On random numbers, in float32, outputs and the gradients of all weights agree with PyTorch's."""
+    torch = pytest.importorskip("torch")
+    layer = layer_class(5, in_size=3)
+    n = layer.x2h.out_size // 5
+    xs = np.random.default_rng(0).normal(size=(7, 4, 3)).astype(np.float32)
+    theirs = getattr(torch.nn, layer_class.__name__)(3, 5)
+    pairs = [(layer.x2h.W, theirs.weight_ih_l0), (layer.h2h.W, theirs.weight_hh_l0), (layer.x2h.b, theirs.bias_ih_l0)]
+    if layer.h2h.b is not None:
+        pairs.append((layer.h2h.b, theirs.bias_hh_l0))
+    else:
+        torch.nn.init.zeros_(theirs.bias_hh_l0)
+    for ours, param in pairs:
+        ours.data = np.random.default_rng(ours.size).normal(0, 0.5, ours.shape).astype(np.float32)
+        param.data = torch.tensor(in_torchs_order(ours.data, n).T.copy())
+    y, y_torch = run(layer, xs), theirs(torch.tensor(xs))[0]
+    (y * y).sum().backward()
+    (y_torch * y_torch).sum().backward()
+    np.testing.assert_allclose(y.data, y_torch.detach().numpy(), rtol=1e-5, atol=1e-5)
+    for ours, param in pairs:
+        expected = param.grad.numpy().T
+        np.testing.assert_allclose(in_torchs_order(ours.grad.data, n), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_lstm_has_dezeros_weights_side_by_side():
+    """DeZero's eight matrices, in the order f, i, o, u, give DeZero's LSTM."""
+    rng = np.random.default_rng(0)
+    Wx = {gate: rng.normal(size=(3, 2)) for gate in "fiou"}
+    Wh = {gate: rng.normal(size=(2, 2)) for gate in "fiou"}
+    layer = L.LSTM(2, in_size=3, dtype=np.float64)
+    layer.x2h.W.data, layer.h2h.W.data = (np.concatenate([W[gate] for gate in "fiou"], axis=1) for W in (Wx, Wh))
+    h = c = np.zeros((1, 2))
+    for x in X:
+        f, i, o, u = (x @ Wx[gate] + h @ Wh[gate] for gate in "fiou")
+        c = c / (1 + np.exp(-f)) + np.tanh(u) / (1 + np.exp(-i))
+        h = np.tanh(c) / (1 + np.exp(-o))
+        np.testing.assert_allclose(layer(x).data, h, rtol=1e-12)
+
+
+@each_layer
+def test_input_and_state_of_different_sizes(layer_class):
+    """The state has a size of its own, whether the input's is given or found out (DeZero's RNN took one for both)."""
+    for in_size in (None, 3):
+        layer = layer_class(5, in_size=in_size)
+        assert layer.h2h.W.shape[0] == 5
+        for _ in range(2):
+            assert layer(np.ones((4, 3), np.float32)).shape == (4, 5)
+        assert layer.x2h.W.shape[0] == 3
+        assert layer.h.shape == (4, 5)
+
+
+@each_layer
+def test_parameters(layer_class):
+    """Weights are found under DeZero's names; the state is not among them, nor saved."""
+    layer = layer_class(5, in_size=3)
+    layer(np.ones((4, 3), np.float32))
+    bias = ["h2h.b"] if layer_class is L.GRU else []
+    assert [path for path, _ in layer.named_params()] == ["x2h.W", "x2h.b", "h2h.W", *bias]
+    assert all(param.dtype == np.float32 for param in layer.params())
+
+
+@each_layer
+def test_float32_stays(layer_class):
+    """A float32 layer has a float32 output, state and gradients."""
+    layer = layer_class(5, in_size=3)
+    y = run(layer, np.ones((3, 2, 3), np.float32))
+    y.sum().backward()
+    assert {y.dtype, layer.h.dtype, *[p.grad.dtype for p in layer.params()]} == {np.dtype(np.float32)}
+
+
+@each_layer
+def test_backpropagation_through_time(layer_class):
+    """Over three steps the gradients of inputs and weights, first and second, are what differences give."""
+    layer = golden_layer(layer_class)
+    params = list(layer.params())
+
+    def f(xs, *values):
+        for param, value in zip(params, values, strict=True):
+            param.data, param.node = value.data, value.node
+        layer.reset_state()
+        return run(layer, xs)
+
+    directional_check(f, [np.concatenate([X, -X], axis=1), *[param.data for param in params]])
+
+
+@each_layer
+def test_reset_state(layer_class):
+    """After a reset a sequence is computed as the first time."""
+    layer = layer_class(5, in_size=3)
+    xs = np.random.default_rng(0).normal(size=(4, 2, 3)).astype(np.float32)
+    first = run(layer, xs).data
+    assert not np.array_equal(run(layer, xs).data, first)
+    layer.reset_state()
+    assert layer.h is None
+    assert getattr(layer, "c", None) is None
+    np.testing.assert_array_equal(run(layer, xs).data, first)
+
+
+@each_layer
+def test_set_state(layer_class):
+    """A state taken out and put back continues the sequence, in another layer too, and gradients go through it."""
+    one, other = golden_layer(layer_class), golden_layer(layer_class)
+    expected = run(one, X).data
+    one.reset_state()
+    run(one, X[:2])
+    other.set_state(*[s for s in (one.h, getattr(one, "c", None)) if s is not None])
+    y = other(X[2])
+    np.testing.assert_array_equal(y.data, expected[2])
+    y.sum().backward()
+    assert one.x2h.W.grad is not None
+    other.set_state(None)
+    np.testing.assert_array_equal(other(X[0]).data, expected[0])
+
+
+@each_layer
+def test_unchain_backward_truncates(layer_class):
+    """After `loss.unchain_backward()` the state keeps its numbers and gradients stop at it."""
+    layer, plain = golden_layer(layer_class), golden_layer(layer_class)
+    first = run(layer, X)
+    loss = (first * first).sum()
+    loss.backward()
+    loss.unchain_backward()
+    layer.cleargrads()
+
+    state = [s.data.copy() for s in (layer.h, getattr(layer, "c", None)) if s is not None]
+    plain.set_state(*state)
+    for each in (layer, plain):
+        y = run(each, -X)
+        (y * y).sum().backward()
+    for param, expected in zip(layer.params(), plain.params(), strict=True):
+        np.testing.assert_array_equal(param.grad.data, expected.grad.data)
+
+
+@each_layer
+def test_truncated_training_holds_no_old_graph(layer_class):
+    """Over many windows of truncated backpropagation the graph behind the state does not grow."""
+    layer, head = layer_class(4, in_size=1), L.Linear(1, in_size=4)
+    optimizers = [SGD(0.1).setup(layer), SGD(0.1).setup(head)]
+    xs = np.sin(np.linspace(0, 20, 60)).astype(np.float32).reshape(60, 1, 1)
+    sizes = []
+    for start in range(0, 60, 10):
+        loss = sum(F.mean_squared_error(head(layer(x)), x * 0.5) for x in xs[start : start + 10])
+        for each in (layer, head):
+            each.cleargrads()
+        loss.backward()
+        loss.unchain_backward()
+        for optimizer in optimizers:
+            optimizer.update()
+        sizes.append(count_nodes(layer.h) + count_nodes(getattr(layer, "c", None)))
+    assert max(sizes) <= 4
+
+
+def count_nodes(v):
+    """How many nodes the graph behind a Variable has."""
+    seen, nodes = set(), [] if v is None else [v.node]
+    while nodes:
+        node = nodes.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            nodes.extend(node.parents)
+    return len(seen)
+
+
+@each_layer
+def test_without_unchain_the_graph_goes_back_to_the_beginning(layer_class):
+    """Two windows as one: without a cut the gradient is that of the whole sequence."""
+    whole, halves = golden_layer(layer_class), golden_layer(layer_class)
+    run(whole, np.concatenate([X, -X])).sum().backward()
+    y = run(halves, X).sum() + run(halves, -X).sum()
+    y.backward()
+    np.testing.assert_allclose(halves.h2h.W.grad.data, whole.h2h.W.grad.data, rtol=1e-12)
+
+
+@each_layer
+def test_under_no_grad_nothing_is_recorded(layer_class):
+    """A state computed under no_grad is a constant, from which training goes on."""
+    layer = golden_layer(layer_class)
+    with no_grad():
+        run(layer, X)
+    assert not layer.h.requires_grad
+    layer(X[0]).sum().backward()
+    assert layer.x2h.W.grad is not None
+
+
+@each_layer
+def test_errors(layer_class):
+    """Inputs and states of a wrong shape are refused, a changed batch size with the remedy."""
+    name = layer_class.__name__
+    layer = layer_class(5)
+    with pytest.raises(ShapeError, match=rf"{name}: x has shape \(2, 3, 4\); wanted a batch at one time step"):
+        layer(np.ones((2, 3, 4), np.float32))
+    layer(np.ones((4, 3), np.float32))
+    with pytest.raises(ShapeError, match=rf"{name}: the state is of a batch of 4, x has 1; call reset_state\(\)"):
+        layer(np.ones((1, 3), np.float32))
+    with pytest.raises(ShapeError, match=rf"{name}: the state is float64\(4, 3\); wanted \(N, 5\)"):
+        layer.set_state(np.ones((4, 3)))
+
+
+@each_layer
+def test_repr(layer_class):
+    """The sizes are shown, the input's once it is known."""
+    layer = layer_class(5)
+    assert repr(layer) == f"{layer_class.__name__}(? -> 5)"
+    layer(np.ones((1, 3), np.float32))
+    assert repr(layer) == f"{layer_class.__name__}(3 -> 5)"
+
+
+@each_layer
+def test_a_step_does_not_wait_for_the_device(layer_class):
+    """Forward and backward move nothing between host and device."""
+    with fake_cupy.installed() as cupy:
+        layer = layer_class(5, in_size=3)
+        layer.to_gpu()
+        xs = cupy.ones((3, 2, 3), np.float32)
+        with fake_cupy.no_transfers():
+            run(layer, xs).sum().backward()
+        assert isinstance(layer.h.data, cupy.ndarray)
+        assert all(isinstance(p.grad.data, cupy.ndarray) for p in layer.params())
+
+
+def test_an_lstm_learns_to_remember():
+    """A short training on the first element of a sequence, which the output must give at its end, succeeds."""
+    rng = np.random.default_rng(0)
+    model, head = L.LSTM(16, in_size=1), L.Linear(1, in_size=16)
+    optimizers = [SGD(0.5).setup(model), SGD(0.5).setup(head)]
+    losses = []
+    for _ in range(150):
+        xs = rng.choice([-1.0, 1.0], (5, 32, 1)).astype(np.float32)
+        model.reset_state()
+        loss = F.mean_squared_error(head(F.split(run(model, xs), 5)[-1].reshape(32, 16)), xs[0])
+        for each in (model, head):
+            each.cleargrads()
+        loss.backward()
+        for optimizer in optimizers:
+            optimizer.update()
+        losses.append(loss.item())
+    assert losses[0] > 0.8
+    assert losses[-1] < 0.05
+
+
+@each_layer
+def test_states_can_be_unchained_by_hand(layer_class):
+    """`unchain()` of the state is a cut too."""
+    layer, plain = golden_layer(layer_class), golden_layer(layer_class)
+    layer(X[0])
+    states = [s for s in (layer.h, getattr(layer, "c", None)) if s is not None]
+    for state in states:
+        state.unchain()
+    plain.set_state(*[state.data for state in states])
+    for each in (layer, plain):
+        each(X[1]).sum().backward()
+    for param, expected in zip(layer.params(), plain.params(), strict=True):
+        np.testing.assert_array_equal(param.grad.data, expected.grad.data)
