@@ -31,5 +31,5 @@ def test_pair():
     assert utils.pair(3) == (3, 3)
     assert utils.pair((1, 2)) == (1, 2)
     for wrong in ((1, 2, 3), 1.5, [1, 2]):
-        with pytest.raises(ConfigError, match="pair: got .*; give an integer, or a tuple of two"):
+        with pytest.raises(ConfigError, match=r"pair: got .*; give an integer, or a tuple of two"):
             utils.pair(wrong)

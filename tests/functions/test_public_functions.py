@@ -137,3 +137,12 @@ def test_linear_of_shapes_that_do_not_fit(args, message):
     """The error names the argument that does not fit, and the rule."""
     with pytest.raises(ShapeError, match=message):
         F.linear(*[None if shape is None else np.ones(shape) for shape in args])
+
+
+@pytest.mark.parametrize("number", [2.0, np.float64(2.0), np.float32(2.0)], ids=repr)
+def test_numbers_are_weak_in_where(number, device):
+    """A number as one of the choices leaves the dtype of the other."""
+    x = Variable(device.put(A.astype(np.float16)))
+    condition = x.data > 1
+    for y in (F.where(condition, x, number), F.where(condition, number, x)):
+        assert y.dtype == np.float16
