@@ -1,7 +1,8 @@
 """The Trainer: the loop over epochs and batches, callbacks for all the rest, and exact resume."""
 
 from minitorch.trainer.callback import Callback, Phase
-from minitorch.trainer.state import Every, FitResult, StepOutputs, TrainState
+from minitorch.trainer.state import FitResult, StepOutputs, TrainState
 from minitorch.trainer.trainer import Trainer
+from minitorch.trainer.triggers import Every
 
 __all__ = ["Callback", "Every", "FitResult", "Phase", "StepOutputs", "TrainState", "Trainer"]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from minitorch.cuda import as_numpy, is_array
+from minitorch.datasets import Dataset
 from minitorch.errors import ConfigError, DataError
 from minitorch.variable import Variable
 
@@ -15,16 +16,14 @@ def of_epoch(loader: Any, epoch: int, start: int) -> Iterator[tuple[Any, bool]]:
     """The batches of `epoch` from number `start` on, each with whether it is the last.
 
     Raises:
-        DataError: there is none.
+        ConfigError: `loader` is a data set.
+        DataError: there is no batch.
     """
-    batches = loader.iterate(epoch, start) if hasattr(loader, "iterate") else islice(iter(loader), start, None)
+    batches = loader.iterate(epoch, start) if hasattr(loader, "iterate") else islice(_begun(loader), start, None)
     none = object()
     batch = next(batches, none)
     if batch is none:
-        raise DataError(
-            f"fit: {type(loader).__name__} gave no batch in epoch {epoch + 1} after batch {start}; give data, and "
-            "something that can be iterated anew for each epoch (a list or a DataLoader, not a generator)"
-        )
+        raise _empty(loader, f" in epoch {epoch + 1}" + (f" after batch {start}" if start else ""))
     while batch is not none:
         following = next(batches, none)
         yield batch, following is none
@@ -32,8 +31,32 @@ def of_epoch(loader: Any, epoch: int, start: int) -> Iterator[tuple[Any, bool]]:
 
 
 def all_of(loader: Any) -> Iterator[Any]:
-    """The batches of one pass, always in the same order."""
-    return iter(loader.iterate(0) if hasattr(loader, "iterate") else loader)
+    """The batches of one pass, in the same order each time.
+
+    Raises:
+        ConfigError: `loader` is a data set.
+        DataError: there is no batch.
+    """
+    count = 0
+    for batch in loader.iterate(0) if hasattr(loader, "iterate") else _begun(loader):
+        count += 1
+        yield batch
+    if not count:
+        raise _empty(loader)
+
+
+def _begun(loader: Any) -> Iterator[Any]:
+    if isinstance(loader, Dataset):
+        name = type(loader).__name__
+        raise ConfigError(f"{name} gives samples one by one; wrap it: DataLoader({name}(...), batch_size)")
+    return iter(loader)
+
+
+def _empty(loader: Any, where: str = "") -> DataError:
+    return DataError(
+        f"the loader ({type(loader).__name__}) gave no batch{where}; give data, in something that can be iterated anew "
+        "for each pass (a list or a DataLoader, not a generator)"
+    )
 
 
 def by_name(validation: Any) -> dict[str, Any]:
@@ -63,8 +86,6 @@ def size(batch: Any) -> int:
 
 def joined(outputs: list[Any]) -> Any:
     """Outputs of several batches as one: arrays joined along the first axis, tuples item by item."""
-    if not outputs:
-        raise DataError("predict: the loader gave no batch")
     if isinstance(outputs[0], tuple):
         return tuple([joined([output[i] for output in outputs]) for i in range(len(outputs[0]))])
     return np.concatenate([as_numpy(output) for output in outputs])

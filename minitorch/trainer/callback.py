@@ -2,11 +2,10 @@
 
 import difflib
 import enum
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from minitorch.errors import HookError, StateError
+from minitorch.errors import ConfigError, HookError, StateError
 
 if TYPE_CHECKING:
     from minitorch.trainer.state import FitResult, StepOutputs
@@ -27,6 +26,9 @@ HOOKS: Mapping[str, str] = {
 }
 
 
+STAGES = ("train", "validate", "predict")
+
+
 class Phase(enum.IntEnum):
     """When a callback runs among the others: all of one phase before those of the next."""
 
@@ -42,7 +44,7 @@ def check_hooks(cls: type, base: type) -> None:
     """Raise HookError if `cls` defines an `on_...` method that is no hook of `base`."""
     for name in vars(cls):
         if name.startswith("on_") and name not in HOOKS:
-            near = difflib.get_close_matches(name, HOOKS, 1)
+            near = difflib.get_close_matches(name.replace("begin", "start"), HOOKS, 1)  # begin: Keras's word
             hint = f"did you mean {near[0]}?" if near else "rename it if it is no hook."
             raise HookError(
                 f"{cls.__name__}.{name} is no hook of {base.__name__}; {hint} The hooks: {', '.join(HOOKS)}"
@@ -119,40 +121,77 @@ class Callback:
 
 
 class HookLists:
-    """For each hook the functions to call, in order; a list is empty where nobody overrides the hook."""
+    """For each hook the functions to call with the Trainer, in order; a list is empty where nobody overrides the hook.
 
-    def __init__(self, trainer: "Trainer", callbacks: Sequence[Callback]) -> None:
-        self.order = in_order(trainer, callbacks)
+    No function is bound to the Trainer itself, so that it is freed, with all its model holds, when its last user goes.
+
+    Raises:
+        ConfigError: something among `callbacks` is none.
+    """
+
+    def __init__(self, trainer: "Trainer", callbacks: Iterable[Callback]) -> None:
+        order = in_order(trainer, callbacks)
         for name in HOOKS:
-            setattr(self, name, [call for _, call in self._of(name, trainer)])
+            setattr(self, name, [function(who, trainer, name) for who in order if overrides(who, name)])
         self.batch_start = {
             stage: [
-                (who, call)
-                for who, call in self._of("on_batch_start", trainer)
-                if stage in (("train",) if who is trainer else who.stages)
+                function(who, trainer, "on_batch_start")
+                for who in order
+                if overrides(who, "on_batch_start") and stage in (Callback if who is trainer else who).stages
             ]
-            for stage in ("train", "validate", "predict")
+            for stage in STAGES
         }
 
     if TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> list[Callable[..., Any]]: ...
 
-    def _of(self, name: str, trainer: "Trainer") -> list[tuple[Any, Callable[..., Any]]]:
-        found: list[tuple[Any, Callable[..., Any]]] = []
-        for who in self.order:
-            if not overrides(who, name):
-                continue
-            method = getattr(who, name)
-            found.append((who, method if who is trainer else partial(method, trainer)))
-        return found
+    def start_batch(self, trainer: "Trainer", batch: Any) -> Any:
+        """`batch` as the callbacks for this stage leave it."""
+        for hook in self.batch_start[trainer.stage]:
+            batch = hook(trainer, batch)
+            if batch is None:
+                raise ConfigError(f"{hook.__qualname__} returned None; it must return the batch")
+        return batch
+
+    def fail(self, trainer: "Trainer", error: BaseException) -> None:
+        """Run every `on_exception`; what one of them raises becomes a note of `error`."""
+        for hook in self.on_exception:
+            try:
+                hook(trainer, error)
+            except BaseException as second:  # each gets its turn, and the first error is the one that is raised
+                error.add_note(f"while handling it, {hook.__qualname__} raised {second!r}")
 
 
-def in_order(trainer: "Trainer", callbacks: Sequence[Callback]) -> list[Any]:
+def checked(callbacks: Iterable[Callback]) -> list[Callback]:
+    """The callbacks as a new list.
+
+    Raises:
+        ConfigError: there is something else among them.
+    """
+    if isinstance(callbacks, Callback):
+        raise ConfigError(f"Trainer: callbacks is {callbacks!r}; give a list: callbacks=[{callbacks!r}]")
+    found = list(callbacks)
+    for callback in found:
+        if isinstance(callback, type) and issubclass(callback, Callback):
+            name = callback.__name__
+            raise ConfigError(f"Trainer: callback {name} is a class; give an instance: {name}(...)")
+        if not isinstance(callback, Callback):
+            raise ConfigError(f"Trainer: {callback!r} is no Callback; give instances of subclasses of Callback")
+    return found
+
+
+def in_order(trainer: "Trainer", callbacks: Iterable[Callback]) -> list[Any]:
     """The callbacks by phase, then as given; the Trainer's own hooks come first in CONTROL."""
-    ranked: list[tuple[Phase, int, Any]] = [(c.phase, i, c) for i, c in enumerate(callbacks)]
+    ranked: list[tuple[Phase, int, Any]] = [(c.phase, i, c) for i, c in enumerate(checked(callbacks))]
     ranked.append((Phase.CONTROL, -1, trainer))
     return [who for _, _, who in sorted(ranked, key=lambda item: item[:2])]
+
+
+def function(who: Any, trainer: "Trainer", name: str) -> Callable[..., Any]:
+    """The hook `name` of `who`, to be called with the Trainer first; that of the Trainer itself is not bound to it."""
+    hook: Callable[..., Any] = getattr(type(who) if who is trainer else who, name)
+    return hook
 
 
 def overrides(who: Any, name: str) -> bool:

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 def explanation(trainer: "Trainer") -> str:
     """The trainer, its callbacks by phase, and for each hook who runs, in order."""
     order = in_order(trainer, trainer.callbacks)
-    lines = [f"{type(trainer).__name__} trains {trainer.model!r} with {type(trainer.optimizer).__name__}"]
+    optimizer = "no optimizer" if trainer.optimizer is None else type(trainer.optimizer).__name__
+    lines = [f"{type(trainer).__name__} trains {trainer.model!r} with {optimizer}"]
     lines.append("callbacks, by phase:")
     lines.extend(
         f"  {who.phase.name:<10} {who!r}" if who is not trainer else f"  {'CONTROL':<10} {type(who).__name__} itself"

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from minitorch.cuda import as_numpy, xp_of
-from minitorch.errors import DTypeError, NonFiniteError
+from minitorch.errors import ConfigError, DTypeError, NonFiniteError
+from minitorch.serialize import check_keys
 from minitorch.trainer.state import TrainState
 
 Array = Any
-Sums = dict[str, tuple[float, float]]  # by name: the sum of value * weight, the sum of weights
+Sums = dict[str, tuple[float, float]]  # by name: the sum of value * samples, the sum of samples
 
 
 class RunningMeans:
@@ -21,6 +22,7 @@ class RunningMeans:
     up in the order in which it came, in float64, so that reading more or less often changes no bit of a mean.
 
     Attributes:
+        size: the samples of the batch under way, the weight of what is added; 0 between batches.
         host_reads: how often values were fetched from a device.
     """
 
@@ -28,36 +30,49 @@ class RunningMeans:
         self._pending: list[tuple[str, Any, float]] = []
         self._interval: Sums = {}
         self._epoch: Sums = {}
+        self.size = 0
         self.host_reads = 0
 
-    def add(self, name: str, value: Any, weight: float) -> None:
-        """Put aside `value`, one number in an array or as it is, the mean over `weight` samples."""
+    def add(self, name: str, value: Any) -> None:
+        """Put aside `value`, one number or an array of one element, the mean over the batch under way.
+
+        Raises:
+            ConfigError: no batch is under way.
+            DTypeError: it is not one number.
+        """
+        if not self.size:
+            raise ConfigError(
+                f"log: no batch is under way to log {name!r} for; on_validation_end and on_epoch_end may add to the "
+                "metrics that they are given"
+            )
         if not isinstance(value, int | float) and getattr(value, "size", 0) != 1:
             raise DTypeError(
                 f"log: {name!r} is {type(value).__name__} of shape {getattr(value, 'shape', None)}; log one number: "
                 "take its mean()"
             )
-        self._pending.append((name, value, weight))
+        if xp_of(value) is np:  # nobody waits for it, and what is done to the array later is not seen
+            value = float(np.asarray(value).item())
+        self._pending.append((name, value, self.size))
 
     def read(self) -> None:
         """Bring the sums up to date."""
         if not self._pending:
             return
         values = self._fetch([value for _, value, _ in self._pending])
-        for (name, _, weight), value in zip(self._pending, values, strict=True):
+        for (name, _, size), value in zip(self._pending, values, strict=True):
             for sums in (self._interval, self._epoch):
                 total, count = sums.get(name, (0.0, 0.0))
-                sums[name] = (total + value * weight, count + weight)
+                sums[name] = (total + value * size, count + size)
         self._pending.clear()
 
     def _fetch(self, values: list[Any]) -> list[float]:
-        on_device = [v for v in values if xp_of(v) is not np]
+        on_device = [v for v in values if not isinstance(v, float)]
         if not on_device:
-            return [float(v) for v in values]
-        xp = xp_of(on_device[0])
+            return values
         self.host_reads += 1
-        fetched = iter(as_numpy(xp.stack([v.reshape(()).astype(xp.float64) for v in on_device])).tolist())
-        return [float(v) if xp_of(v) is np else next(fetched) for v in values]
+        together = xp_of(on_device[0]).stack([v.reshape(()) for v in on_device])
+        fetched = iter(as_numpy(together).tolist())
+        return [v if isinstance(v, float) else float(next(fetched)) for v in values]
 
     def end_interval(self) -> dict[str, float]:
         """The means since the last call."""
@@ -76,6 +91,17 @@ class RunningMeans:
         self.read()
         return _means(self._epoch)
 
+    def mean(self, name: str) -> float:
+        """The mean of one value over the epoch under way.
+
+        Raises:
+            ConfigError: nothing was logged under this name.
+        """
+        means = self.so_far()
+        if name not in means:
+            raise ConfigError(f"read: nothing is logged as {name!r}; there is {', '.join(means) or 'nothing yet'}")
+        return means[name]
+
     def state_dict(self) -> dict[str, Any]:
         """The sums."""
         self.read()
@@ -86,6 +112,7 @@ class RunningMeans:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from the sums of `state_dict`."""
+        check_keys("running means", ("interval", "epoch"), state)
         self._pending.clear()
         self._interval = {name: tuple(pair) for name, pair in state["interval"].items()}
         self._epoch = {name: tuple(pair) for name, pair in state["epoch"].items()}

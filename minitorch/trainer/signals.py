@@ -7,10 +7,14 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from minitorch.trainer.state import Status
+
+STATUS: dict[int, Status] = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+
 
 @contextmanager
-def handled(ask_to_stop: Callable[[str], None]) -> Iterator[None]:
-    """Call `ask_to_stop("SIGINT" or "SIGTERM")` on the first of each; a second SIGINT raises KeyboardInterrupt.
+def handled(request_stop: Callable[[str, Status], None]) -> Iterator[None]:
+    """Call `request_stop(reason, status)` on the first of each; a second SIGINT raises KeyboardInterrupt.
 
     Handlers are installed in the main thread only, and the ones before are put back at the end.
     """
@@ -23,11 +27,11 @@ def handled(ask_to_stop: Callable[[str], None]) -> Iterator[None]:
         if number in seen and number == signal.SIGINT:
             raise KeyboardInterrupt
         seen.add(number)
-        ask_to_stop(signal.Signals(number).name)
+        request_stop(f"received {signal.Signals(number).name}", STATUS[number])
 
-    before: dict[signal.Signals, Any] = {}
+    before: dict[int, Any] = {}
     try:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STATUS:
             before[number] = signal.signal(number, handle)
         yield
     finally:

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from minitorch.trainer.trainer import Trainer
 
 FORMAT_VERSION = 1
-PARTS = ("format_version", "model", "optimizer", "state", "random", "loader", "means", "history", "callbacks")
+PARTS = (
+    "format_version", "model", "optimizer", "state", "random", "loader", "means", "validation", "history", "callbacks",
+)  # fmt: skip
 
 
 def state_dict(trainer: "Trainer") -> dict[str, Any]:
-    """Everything that a resumed run needs."""
+    """Everything that a resumed run needs; the arrays themselves, not copies."""
     loader = trainer.train_loader
     return {
         "format_version": FORMAT_VERSION,
@@ -30,6 +32,7 @@ def state_dict(trainer: "Trainer") -> dict[str, Any]:
         "random": list(random.get_state()),
         "loader": loader.state_dict() if hasattr(loader, "state_dict") else {},
         "means": trainer.means.state_dict(),
+        "validation": dict(trainer.validation),
         "history": [dict(metrics) for metrics in trainer.history],
         "callbacks": {name: state for name, c in named(trainer.callbacks).items() if (state := c.state_dict())},
     }
@@ -54,13 +57,14 @@ def load_state_dict(trainer: "Trainer", state: Mapping[str, Any]) -> None:
     _load(trainer.model, state["model"], "model")
     if trainer.optimizer is not None:
         _load(trainer.optimizer, state["optimizer"], "optimizer")
-    if hasattr(trainer.train_loader, "load_state_dict"):
-        _load(trainer.train_loader, state["loader"], "train loader")
+    _load_loader(trainer.train_loader, state["loader"])
     for name, callback_state in state["callbacks"].items():
         _load(callbacks[name], callback_state, f"callback {name}")
+    serialize.check_keys("counters", attrs.fields_dict(TrainState), state["state"])
     trainer.state = TrainState(**state["state"])
     random.set_state(random.RandomState(*state["random"]))
     trainer.means.load_state_dict(state["means"])
+    trainer.validation = dict(state["validation"])
     trainer.history = [dict(metrics) for metrics in state["history"]]
 
 
@@ -80,7 +84,7 @@ def named(callbacks: list[Callback]) -> dict[str, Callback]:
 def save(trainer: "Trainer", path: str | PathLike[str]) -> None:
     """Write the state of `trainer` to one file, whole or not at all."""
     arrays: dict[str, Any] = {}
-    meta = _without_arrays(state_dict(trainer), "", arrays)
+    meta = _without_arrays(state_dict(trainer), (), arrays)
     serialize.save(path, arrays, {"checkpoint": meta})
 
 
@@ -105,6 +109,16 @@ def load(trainer: "Trainer", path: str | PathLike[str]) -> None:
         raise type(error)(f"{path}: {error}") from error
 
 
+def _load_loader(loader: Any, state: Mapping[str, Any]) -> None:
+    if hasattr(loader, "load_state_dict"):
+        _load(loader, state, "train loader")
+    elif loader is not None and state:
+        raise StateError(
+            f"train loader: the state is of a loader with {', '.join(state)}, but {type(loader).__name__} keeps no "
+            "state; make the loader as it was"
+        )
+
+
 def _load(part: Any, state: Any, what: str) -> None:
     try:
         part.load_state_dict(state)
@@ -112,25 +126,24 @@ def _load(part: Any, state: Any, what: str) -> None:
         raise StateError(f"{what}: {error}") from error
 
 
-def _without_arrays(tree: Any, path: str, arrays: dict[str, Any]) -> Any:
-    """`tree` as JSON; its arrays are moved to `arrays`, by their path with slashes."""
+def _without_arrays(tree: Any, path: tuple[str, ...], arrays: dict[str, Any]) -> Any:
+    """`tree` as JSON; its arrays are moved to `arrays`, by their path with slashes, and leave None behind."""
+    if is_array(tree):
+        if any("/" in key for key in path):
+            raise StateError(f"state {' > '.join(path)}: a key on the way to an array must not contain a slash")
+        arrays["/".join(path)] = tree
+        return None
     if isinstance(tree, Mapping):
-        kept = {}
-        for key, value in tree.items():
-            if "/" in key:
-                raise StateError(f"state {path}{key!r}: a key must not contain a slash")
-            if is_array(value):
-                arrays[f"{path}{key}"] = value
-            else:
-                kept[key] = _without_arrays(value, f"{path}{key}/", arrays)
-        return kept
+        return {key: _without_arrays(value, (*path, str(key)), arrays) for key, value in tree.items()}
     if isinstance(tree, list | tuple):
-        return [_without_arrays(value, f"{path}{i}/", arrays) for i, value in enumerate(tree)]
+        return [_without_arrays(value, (*path, str(i)), arrays) for i, value in enumerate(tree)]
     return tree
 
 
-def _put(tree: dict[str, Any], keys: list[str], array: Any) -> None:
+def _put(tree: Any, keys: list[str], array: Any) -> None:
     """Put `array` back where `_without_arrays` took it from."""
-    for key in keys[:-1]:
-        tree = tree.setdefault(key, {})
-    tree[keys[-1]] = array
+    key: str | int = int(keys[0]) if isinstance(tree, list) else keys[0]
+    if len(keys) > 1:
+        _put(tree[key], keys[1:], array)
+    else:
+        tree[key] = array

@@ -1,30 +1,30 @@
 """`Trainer`: the loop over epochs and batches, with hooks for everything that is not the loop."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from minitorch import random
 from minitorch.config import no_grad, test_mode
 from minitorch.errors import ConfigError
 from minitorch.models import Model
 from minitorch.optimizers import Optimizer
 from minitorch.trainer import batches, snapshot
-from minitorch.trainer.callback import Callback, HookLists, check_hooks
+from minitorch.trainer.callback import Callback, HookLists, check_hooks, checked
 from minitorch.trainer.callbacks import default_callbacks, restore
 from minitorch.trainer.explain import explanation
 from minitorch.trainer.metrics import RunningMeans, check_finite
 from minitorch.trainer.signals import handled
-from minitorch.trainer.state import Budget, Every, FitResult, Status, StepOutputs, TrainState, check_every
-from minitorch.trainer.step import train_step
-from minitorch.variable import Variable, as_variable
+from minitorch.trainer.state import FitResult, Status, StepOutputs, TrainState
+from minitorch.trainer.step import numbered, train_step
+from minitorch.trainer.triggers import Budget, Every, check_every
+from minitorch.variable import Variable
 
-LOG_EVERY = Every(steps=50)
-VALIDATE_EVERY = Every(epochs=1)
+LOG_EVERY, VALIDATE_EVERY = Every(steps=50), Every(epochs=1)
 
 
 class Trainer:
@@ -59,6 +59,8 @@ class Trainer:
         checkpoint: the newest checkpoint written.
         timings: measured seconds by name, kept apart from metrics since no two runs have the same.
         stage: "train", "validate", "predict", or "idle".
+        ending: how and why the run ends at this safe point; None while it goes on.
+        resuming: whether `fit` was asked to go on with an earlier run, even if that left no checkpoint.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -72,38 +74,33 @@ class Trainer:
         *,
         loss: Callable[[Any, Any], Variable] | None = None,
         metrics: Mapping[str, Callable[[Any, Any], Any]] | None = None,
-        callbacks: Sequence[Callback] | None = None,
+        callbacks: Iterable[Callback] | None = None,
         log_every: Every = LOG_EVERY,
         validate_every: Every = VALIDATE_EVERY,
     ) -> None:
         self.model = model
         self.optimizer = optimizer
+        if not isinstance(optimizer, Optimizer | None):
+            raise ConfigError(f"Trainer: optimizer is {optimizer!r}; give an instance, such as optimizers.SGD(0.01)")
         if optimizer is not None and optimizer.target is None:
             optimizer.setup(model)
         self.loss = loss
         self.metrics = dict(metrics or {})
-        self.callbacks = list(default_callbacks() if callbacks is None else callbacks)
-        for callback in self.callbacks:
-            if not isinstance(callback, Callback):
-                raise ConfigError(
-                    f"Trainer: callback {callback!r} is no Callback; give an instance of a subclass of it"
-                )
-        check_every("Trainer", "log_every", log_every)
-        check_every("Trainer", "validate_every", validate_every)
-        self.log_every = log_every
-        self.validate_every = validate_every
+        self.callbacks = checked(default_callbacks() if callbacks is None else callbacks)
+        self.log_every = check_every("Trainer", "log_every", log_every)
+        self.validate_every = check_every("Trainer", "validate_every", validate_every)
         self.state = TrainState()
         self.means = RunningMeans()
         self.history: list[dict[str, float]] = []
         self.timings: dict[str, float] = {}
         self.validation: dict[str, float] = {}
         self.checkpoint: Path | None = None
+        self.ending: tuple[Status, str] | None = None
         self.stage = "idle"
+        self.resuming = False
         self.train_loader: Any = None
         self.hooks = HookLists(self, self.callbacks)
-        self._size = 0
-        self._clock = self._logged = 0.0
-        self._ending: tuple[Status, str] | None = None
+        self._clock = self._logged = self._validated = 0.0
 
     # ---- steps, to be overridden
 
@@ -136,8 +133,15 @@ class Trainer:
     # ---- what steps and callbacks may call
 
     def log(self, name: str, value: Any) -> None:
-        """Log one number of the batch under way, a mean over its samples; it stays on its device until it is needed."""
-        self.means.add(name, as_variable(value).data, self._size)
+        """Log one number of the batch under way; its mean over samples is what callbacks get.
+
+        On a GPU it stays there until it is needed, so an array that is changed in place later must be copied.
+
+        Raises:
+            ConfigError: no batch is under way.
+            DTypeError: it is not one number.
+        """
+        self.means.add(name, value.data if isinstance(value, Variable) else value)
 
     def read(self, name: str) -> float:
         """The mean of a logged value over the epoch so far; on a GPU this waits for the device.
@@ -145,26 +149,18 @@ class Trainer:
         Raises:
             ConfigError: nothing was logged under this name.
         """
-        means = self.means.so_far()
-        if name not in means:
-            raise ConfigError(f"read: nothing is logged as {name!r}; there is {', '.join(means) or 'nothing yet'}")
-        return means[name]
+        return self.means.mean(name)
 
     def request_stop(self, reason: str, status: Status = "stopped") -> None:
         """End the run at the next safe point, after the step under way and its checkpoint."""
-        self._ending = self._ending or (status, reason)
-
-    @property
-    def ending(self) -> bool:
-        """Whether the run ends at this safe point."""
-        return self._ending is not None
+        self.ending = self.ending or (status, reason)
 
     def explain(self) -> str:
         """What runs, and in which order."""
         return explanation(self)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that a resumed run needs, as one tree of dicts, lists, numbers and arrays."""
+        """Everything that a resumed run needs, as one tree; the arrays in it are the Trainer's own, not copies."""
         return snapshot.state_dict(self)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -200,132 +196,137 @@ class Trainer:
             ConfigError: no end is given, or it is not positive, or there is no optimizer.
             DataError: the loader has no batch.
         """
-        budget = Budget(epochs, steps, seconds)
+        budget, loaders = Budget(epochs, steps, seconds), batches.by_name(validation)
         if self.optimizer is None:
             raise ConfigError("fit: the Trainer has no optimizer; give one, such as optimizers.SGD(0.01)")
-        self.train_loader = train_loader
+        self.train_loader, self.resuming = train_loader, resume is not None
         self.hooks = HookLists(self, self.callbacks)
-        self._ending = None
+        self.ending = None
         try:
-            with handled(self._on_signal):
+            with handled(self.request_stop):
                 if resume is not None:
                     restore(self, resume)
+                self._logged = self._validated = self.state.elapsed
                 self._clock = time.perf_counter() - self.state.elapsed
                 for hook in self.hooks.on_fit_start:
-                    hook()
-                self._ending = self._ending or budget.reached(self.state)
-                while self._ending is None:
-                    self._run_epoch(budget, batches.by_name(validation))
-                return self._finish(*self._ending)
+                    hook(self)
+                ends = self._ends(budget)
+                while not ends:
+                    ends = self._run_epoch(budget, loaders)
+                return self._finish()
         except BaseException as error:
-            self._fail(error)
+            self.hooks.fail(self, error)
             if isinstance(error, StopIteration):
                 raise RuntimeError("fit: a step or a callback raised StopIteration, which ends nothing here") from error
             raise
         finally:
-            self.stage = "idle"
+            self.stage, self.means.size = "idle", 0
 
     def evaluate(self, loader: Iterable[Any]) -> dict[str, float]:
-        """The means of what `validation_step` logs over all batches, and of its loss, weighted by samples."""
-        outer = self.stage, self.means, self._size, random.get_state()
-        self.stage, self.means = "validate", RunningMeans()
-        try:
-            with no_grad(), test_mode():
-                for batch in batches.all_of(loader):
-                    loss = self.validation_step(self._started(batch))
-                    if loss is not None:
-                        self.log("loss", loss)
+        """The means of what `validation_step` logs over all batches, and of its loss, weighted by samples.
+
+        Raises:
+            DataError: the loader has no batch.
+        """
+        with self._aside("validate"):
+            for batch in batches.all_of(loader):
+                loss = self.validation_step(self._started(batch))
+                if loss is not None:
+                    self.log("loss", loss)
             return self.means.end_epoch()
-        finally:
-            outer[1].host_reads += self.means.host_reads
-            self.stage, self.means, self._size, state = outer
-            random.set_state(state)  # no random number of the training is used up
 
     def predict(self, loader: Iterable[Any]) -> Any:
-        """The outputs of `predict_step` for all batches, joined along the first axis, as NumPy arrays."""
-        outer, self.stage = self.stage, "predict"
-        try:
-            with no_grad(), test_mode():
-                return batches.joined([self.predict_step(self._started(batch)) for batch in batches.all_of(loader)])
-        finally:
-            self.stage = outer
+        """The outputs of `predict_step`, joined along the first axis in the order of the loader, as NumPy arrays.
+
+        Raises:
+            DataError: the loader has no batch.
+        """
+        with self._aside("predict"):
+            return batches.joined([self.predict_step(self._started(batch)) for batch in batches.all_of(loader)])
 
     # ---- the loop
 
-    def _run_epoch(self, budget: Budget, validation: Mapping[str, Any]) -> None:
+    def _run_epoch(self, budget: Budget, validation: Mapping[str, Any]) -> bool:
         self.stage = "train"
         for hook in self.hooks.on_epoch_start:
-            hook()
+            hook(self)
         for batch, last in batches.of_epoch(self.train_loader, self.state.epoch, self.state.batch):
             self._run_batch(batch, last)
-            if validation and self.validate_every.due(self.state):
+            if validation and self.validate_every.due(self.state, self._validated):
                 self._validate(validation)
             if last:
                 self._end_epoch()
-            self._ending = self._ending or budget.reached(self.state)
+            ends = self._ends(budget)  # now: whoever asks for the end after a hook has run gets one more step
             for hook in self.hooks.on_checkpoint:
-                hook()
-            if self._ending is not None:
-                return
+                hook(self)
+            if ends:
+                return True
+        return False
 
     def _run_batch(self, batch: Any, last: bool) -> None:
         state = self.state
-        random.begin_step(state.step + 1)
-        batch = self._started(batch)
-        loss = train_step(self, batch)
+        with numbered(state.step):
+            batch = self._started(batch)
+            loss = train_step(self, batch)
         self.log("loss", loss)
-        state.step += 1
-        state.samples += self._size
-        state.batch = 0 if last else state.batch + 1
-        state.epoch += last
-        state.elapsed = time.perf_counter() - self._clock
+        state.advance(self.means.size, last, time.perf_counter() - self._clock)
         metrics = None
         if self.log_every.due(state, self._logged):
             self._logged = state.elapsed
             metrics = check_finite(self.means.end_interval(), state)
-        outputs = StepOutputs(loss, self._size, metrics)
+        outputs = StepOutputs(loss, self.means.size, metrics)
         for hook in self.hooks.on_batch_end:
-            hook(outputs)
+            hook(self, outputs)
+        self.means.size = 0
 
     def _started(self, batch: Any) -> Any:
         """`batch` as the callbacks leave it."""
-        for who, hook in self.hooks.batch_start[self.stage]:
-            batch = hook(batch)
-            if batch is None:
-                raise ConfigError(f"{type(who).__name__}.on_batch_start returned None; it must return the batch")
-        self._size = batches.size(batch)
+        batch = self.hooks.start_batch(self, batch)
+        self.means.size = batches.size(batch)
         return batch
 
     def _validate(self, loaders: Mapping[str, Any]) -> None:
+        self._validated = self.state.elapsed
         for hook in self.hooks.on_validation_start:
-            hook()
-        metrics = {}
-        for name, loader in loaders.items():
-            metrics.update({f"val_{name}{key}": value for key, value in self.evaluate(loader).items()})
-        self.validation = metrics
+            hook(self)
+        metrics = self.validation = {}
+        with numbered(self.state.step):  # with validation or without, the training draws the same numbers
+            for name, loader in loaders.items():
+                metrics.update({f"val_{name}{key}": value for key, value in self.evaluate(loader).items()})
         for hook in self.hooks.on_validation_end:
-            hook(metrics)
+            hook(self, metrics)
 
     def _end_epoch(self) -> None:
         metrics = check_finite(self.means.end_epoch(), self.state) | self.validation
         self.validation = {}
         self.history.append(metrics)
         for hook in self.hooks.on_epoch_end:
-            hook(metrics)
+            hook(self, metrics)
 
-    def _finish(self, status: Status, reason: str) -> FitResult:
-        metrics = dict(self.history[-1]) if self.history else {}
-        result = FitResult(status, reason, attrs.evolve(self.state), metrics, list(self.history), self.checkpoint)
+    @contextmanager
+    def _aside(self, stage: str) -> Iterator[None]:
+        """Apart from the training: no gradients, no dropout, means of its own."""
+        outer = self.stage, self.means
+        self.stage, self.means = stage, RunningMeans()
+        try:
+            with no_grad(), test_mode():
+                yield
+        finally:
+            outer[1].host_reads += self.means.host_reads
+            self.stage, self.means = outer
+
+    def _ends(self, budget: Budget) -> bool:
+        """Whether the run ends at this safe point."""
+        ending = budget.reached(self.state)  # asked first: a signal may come meanwhile, and None must not overwrite it
+        self.ending = self.ending or ending
+        return self.ending is not None
+
+    def _finish(self) -> FitResult:
+        assert self.ending is not None
+        so_far = check_finite(self.means.so_far(), self.state)
+        metrics = self.history[-1] if self.history else so_far | self.validation
+        state, history = attrs.evolve(self.state), list(self.history)
+        result = FitResult(*self.ending, state, dict(metrics), history, self.checkpoint)
         for hook in self.hooks.on_fit_end:
-            hook(result)
+            hook(self, result)
         return result
-
-    def _fail(self, error: BaseException) -> None:
-        for hook in self.hooks.on_exception:
-            try:
-                hook(error)
-            except Exception as second:  # every hook gets its turn, and the first error is the one that is raised
-                error.add_note(f"while handling it, {hook} raised {second!r}")
-
-    def _on_signal(self, name: str) -> None:
-        self.request_stop(f"received {name}", "interrupted" if name == "SIGINT" else "terminated")

@@ -2,22 +2,44 @@
 
 from minitorch.trainer.callback import Callback
 from minitorch.trainer.callbacks.checkpoint import Checkpoint, restore
+from minitorch.trainer.callbacks.confusion_matrix import ConfusionMatrix
 from minitorch.trainer.callbacks.console_logger import ConsoleLogger
+from minitorch.trainer.callbacks.csv_logger import CSVLogger
 from minitorch.trainer.callbacks.device_placement import DevicePlacement
+from minitorch.trainer.callbacks.device_stats import DeviceStats
 from minitorch.trainer.callbacks.early_stopping import EarlyStopping
 from minitorch.trainer.callbacks.epoch_timer import EpochTimer
 from minitorch.trainer.callbacks.jsonl_logger import JSONLLogger
+from minitorch.trainer.callbacks.mlflow_logger import MLflowLogger
+from minitorch.trainer.callbacks.plot_curves import PlotCurves
+from minitorch.trainer.callbacks.profile import Profile
 from minitorch.trainer.callbacks.progress_bar import ProgressBar
+from minitorch.trainer.callbacks.sample_images import SampleImages
+from minitorch.trainer.callbacks.summary import ModelSummary, Summary, model_summary
+from minitorch.trainer.callbacks.tensorboard_logger import TensorBoardLogger
+from minitorch.trainer.callbacks.wandb_logger import WandbLogger
 
 __all__ = [
+    "CSVLogger",
     "Checkpoint",
+    "ConfusionMatrix",
     "ConsoleLogger",
     "DevicePlacement",
+    "DeviceStats",
     "EarlyStopping",
     "EpochTimer",
     "JSONLLogger",
+    "MLflowLogger",
+    "ModelSummary",
+    "PlotCurves",
+    "Profile",
     "ProgressBar",
+    "SampleImages",
+    "Summary",
+    "TensorBoardLogger",
+    "WandbLogger",
     "default_callbacks",
+    "model_summary",
     "restore",
 ]
 

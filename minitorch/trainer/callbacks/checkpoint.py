@@ -12,7 +12,9 @@ from minitorch import serialize
 from minitorch.errors import CheckpointError, ConfigError, StateError
 from minitorch.trainer import snapshot
 from minitorch.trainer.callback import Callback, Phase
-from minitorch.trainer.state import Every, every_field
+from minitorch.trainer.metrics import check_finite
+from minitorch.trainer.settings import at_least
+from minitorch.trainer.triggers import Every, every_setting
 
 if TYPE_CHECKING:
     from minitorch.trainer.trainer import Trainer
@@ -38,8 +40,8 @@ class Checkpoint(Callback):
     phase = Phase.CHECKPOINT
 
     folder: Path = attrs.field(converter=Path)
-    every: Every = attrs.field(default=Every(epochs=1), validator=every_field)
-    keep: int = attrs.field(default=3, validator=attrs.validators.ge(1))
+    every: Every = attrs.field(default=Every(epochs=1), validator=every_setting)
+    keep: int = attrs.field(default=3, validator=at_least(1, int))
     overwrite: bool = False
     _saved_at: float = attrs.field(default=0.0, init=False, repr=False)
 
@@ -51,7 +53,7 @@ class Checkpoint(Callback):
     def on_fit_start(self, trainer: "Trainer") -> None:
         """See that no earlier run is overwritten by accident."""
         files = self.files()
-        if trainer.state.step == 0 and files:
+        if files and not _goes_on(trainer):
             if not self.overwrite:
                 raise ConfigError(
                     f"Checkpoint: {self.folder} has checkpoints of an earlier run, the newest {files[-1].name}; pass "
@@ -62,16 +64,29 @@ class Checkpoint(Callback):
         self._saved_at = trainer.state.elapsed
 
     def on_checkpoint(self, trainer: "Trainer") -> None:
-        """Save if it is time, or if the run ends here."""
+        """Save if it is time, or if the run ends here.
+
+        Raises:
+            NonFiniteError: the loss became NaN or infinite; what it led to is not saved.
+        """
         if not (trainer.ending or self.every.due(trainer.state, self._saved_at)):
             return
+        check_finite(trainer.means.so_far(), trainer.state)
         self._saved_at = trainer.state.elapsed
         path = self.folder / "checkpoints" / f"step-{trainer.state.step:08d}.safetensors"
         snapshot.save(trainer, path)
         trainer.checkpoint = path
-        for old in self.files()[: -self.keep]:
-            old.unlink()
+        files = self.files()
+        end = files.index(path) + 1
+        for file in files[: max(end - self.keep, 0)] + files[end:]:  # those after it, an earlier one was resumed for
+            file.unlink()
         serialize.remove_leftovers(path.parent)
+
+
+def _goes_on(trainer: "Trainer") -> bool:
+    """Whether the newest checkpoint of the run, written or resumed, is in the folder of one of its Checkpoints."""
+    folders = [c.folder.resolve() for c in trainer.callbacks if isinstance(c, Checkpoint)]
+    return trainer.checkpoint is not None and trainer.checkpoint.resolve().parent.parent in folders
 
 
 def restore(trainer: "Trainer", resume: str | PathLike[str]) -> None:
@@ -80,10 +95,12 @@ def restore(trainer: "Trainer", resume: str | PathLike[str]) -> None:
     A damaged file is passed over with a warning where there is an older one.
 
     Raises:
-        ConfigError: "auto" without a Checkpoint callback.
+        ConfigError: `resume` is neither a path nor "auto", or it is "auto" without a Checkpoint callback.
         CheckpointError: the file, or every one, is damaged.
         StateError: it is of another model, optimizer, loader or list of callbacks.
     """
+    if not isinstance(resume, str | PathLike):
+        raise ConfigError(f'fit: resume is {resume!r}; give the path of a checkpoint, or "auto" for the newest')
     if resume != "auto":
         snapshot.load(trainer, resume)
         trainer.checkpoint = Path(resume)

@@ -19,6 +19,8 @@ def _device(name: str | Device) -> Device:
 class DevicePlacement(Callback):
     """Moves the model, its gradients, the optimizer's state and every batch to one device.
 
+    A GPU becomes the current one of the thread, and stays it after the run, since the model stays there too.
+
     Args:
         device: "cpu", "cuda", "cuda:1", or "auto" for a GPU if one works.
 
@@ -43,8 +45,9 @@ class DevicePlacement(Callback):
         return self.device.put(batch)
 
     def _place(self, trainer: "Trainer") -> None:
+        if self.device.kind == "cuda":
+            self.device.xp.cuda.Device(self.device.index).use()
         for part in (trainer.model, trainer.optimizer):
             if part is not None:
-                with self.device:
-                    part.to_cpu() if self.device.kind == "cpu" else part.to_gpu()
+                part.to_cpu() if self.device.kind == "cpu" else part.to_gpu()
         self._placed = trainer.model

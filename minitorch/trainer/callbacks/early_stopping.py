@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 from minitorch.errors import ConfigError
+from minitorch.serialize import check_keys
 from minitorch.trainer.callback import Callback, Phase
+from minitorch.trainer.settings import at_least, one_of
 
 if TYPE_CHECKING:
     from minitorch.trainer.trainer import Trainer
@@ -30,9 +32,9 @@ class EarlyStopping(Callback):
     phase = Phase.CONTROL
 
     monitor: str = "val_loss"
-    patience: int = attrs.field(default=3, validator=attrs.validators.ge(1))
-    min_delta: float = attrs.field(default=0.0, validator=attrs.validators.ge(0))
-    mode: Literal["min", "max"] = attrs.field(default="min", validator=attrs.validators.in_(("min", "max")))
+    patience: int = attrs.field(default=3, validator=at_least(1, int))
+    min_delta: float = attrs.field(default=0.0, validator=at_least(0, float))
+    mode: Literal["min", "max"] = attrs.field(default="min", validator=one_of("min", "max"))
     best: float = attrs.field(default=math.nan, init=False)
     waited: int = attrs.field(default=0, init=False)
 
@@ -41,7 +43,7 @@ class EarlyStopping(Callback):
         if self.monitor not in metrics:
             raise ConfigError(
                 f"EarlyStopping: no metric is named {self.monitor!r}; there is {', '.join(metrics)} (those of "
-                "validation need a validation loader)"
+                "validation need a validation loader, and a validation in every epoch)"
             )
         value = metrics[self.monitor]
         better = self.best - value if self.mode == "min" else value - self.best
@@ -60,4 +62,5 @@ class EarlyStopping(Callback):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on waiting."""
+        check_keys("EarlyStopping", ("best", "waited"), state)
         self.best, self.waited = state["best"], state["waited"]

@@ -1,0 +1,115 @@
+"""The examples, each run as a user runs it, on little data."""
+
+import re
+import runpy
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+import minitorch
+import minitorch.functions as F
+from minitorch import DataLoader, Trainer, optimizers
+from minitorch.models import MLP
+from small_mnist import write_small_mnist
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+NUMBER = r" +\d+\.\d{4}"
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory):
+    """A copy of the examples, with 300 training images and 200 test images in the place of all."""
+    folder = tmp_path_factory.mktemp("checkout") / "examples"
+    write_small_mnist(folder / "data" / "mnist", train=300, test=200)
+    for path in EXAMPLES.glob("*.py"):
+        shutil.copy(path, folder)
+    return folder
+
+
+@pytest.fixture
+def run(examples, tmp_path, monkeypatch, capsys):
+    """Runs an example in an empty folder with arguments; returns what it printed and its names."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MINITORCH_DATA", str(examples / "data"))
+
+    def start(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [name, *arguments])
+        names = runpy.run_path(str(examples / name), run_name="__main__")
+        return capsys.readouterr().out, names
+
+    return start
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.py") if "argparse" in path.read_text()))
+def test_every_example_with_options_explains_them(run, capsys, name):
+    """`--help` says what the example is for, names its options, and ends with 0."""
+    with pytest.raises(SystemExit) as end:
+        run(name, "--help")
+    assert end.value.code == 0
+    out = capsys.readouterr().out
+    first_line = (EXAMPLES / name).read_text().split('"""')[1].splitlines()[0]
+    assert first_line in out
+    options = re.findall(r'add_argument\("(--[\w-]+)"', (EXAMPLES / name).read_text())
+    assert options
+    assert [option for option in options if option not in out] == []
+
+
+def test_handwritten_loop(run):
+    """It prints an epoch a line, in the form of the page, with losses that fall."""
+    out, _ = run("handwritten_loop.py")
+    lines = out.splitlines()
+    assert len(lines) == 5
+    for i, line in enumerate(lines):
+        assert re.fullmatch(rf"epoch: {i + 1}, loss: \d\.\d{{4}}, time: \d+\.\d{{4}}\[sec\]", line)
+    losses = [float(line.split()[3].rstrip(",")) for line in lines]
+    assert losses == sorted(losses, reverse=True)
+
+
+def test_the_loop_by_hand_and_the_trainer_give_the_same_weights(run):
+    """From the same seed, the example's loop and a Trainer end with the same weights, bit for bit.
+
+    The Trainer numbers random draws by step, but its first step draws as the loop does, so that lazily sized layers
+    start alike. With dropout in the model the two would differ from the second step on.
+    """
+    minitorch.seed(0)
+    _, names = run("handwritten_loop.py")
+    by_hand = names["model"].state_dict()
+    minitorch.seed(0)
+    model = MLP((1000, 10))
+    trainer = Trainer(model, optimizers.SGD(), loss=F.softmax_cross_entropy)
+    result = trainer.fit(DataLoader(names["train_set"], 100), epochs=5)
+    assert [path for path, array in model.state_dict().items() if array.tobytes() != by_hand[path].tobytes()] == []
+    assert f"{result.metrics['loss']:.4f}" == f"{names['sum_loss'] / 300:.4f}"
+
+
+def test_mnist_gpu(run):
+    """It prints a row for each epoch and the test accuracy, and leaves metrics and a checkpoint."""
+    out, _ = run("mnist_gpu.py", "--epochs", "2")
+    header, first, second, end, checkpoint, accuracy = out.splitlines()
+    assert header.split() == ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"]
+    assert re.fullmatch(rf" +1({NUMBER}){{5}}", first)
+    assert re.fullmatch(rf" +2({NUMBER}){{5}}", second)
+    assert re.fullmatch(r"completed: 2 epochs done \(step 6, \d+\.\d s\)", end)
+    assert checkpoint == "checkpoint: runs/mnist/checkpoints/step-00000006.safetensors"
+    assert accuracy == f"test accuracy {second.split()[4]} after 2 epochs"
+    assert Path("runs/mnist/metrics.jsonl").exists()
+    assert Path("runs/mnist/checkpoints/step-00000006.safetensors").exists()
+
+
+def test_mnist_gpu_resumes(run):
+    """Two epochs and one more with `--resume auto` end as three at once do."""
+    run("mnist_gpu.py", "--epochs", "2", "--out", "a")
+    resumed, _ = run("mnist_gpu.py", "--epochs", "3", "--out", "a", "--resume", "auto")
+    at_once, _ = run("mnist_gpu.py", "--epochs", "3", "--out", "b")
+    assert resumed.splitlines()[0] == "resumed after epoch 2, batch 0"
+    assert resumed.splitlines()[-1] == at_once.splitlines()[-1]
+    assert Path("a/metrics.jsonl").read_bytes() == Path("b/metrics.jsonl").read_bytes()
+
+
+def test_mnist_gpu_begins_anew_without_resume(run):
+    """A second run in the same folder replaces the first, as the options say."""
+    for _ in range(2):
+        out, _ = run("mnist_gpu.py", "--epochs", "1", "--batch-size", "200", "--lr", "0.1", "--device", "cpu")
+    assert "completed: 1 epochs done (step 2," in out

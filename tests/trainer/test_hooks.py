@@ -1,0 +1,283 @@
+"""Hooks: which there are, who is called, in which order and when, and what a callback may do in them."""
+
+import inspect
+
+import pytest
+from small_runs import Everything, at, batches, trainer
+
+from minitorch import Callback, Every, Trainer
+from minitorch.errors import ConfigError, HookError, StateError
+from minitorch.trainer import Phase
+from minitorch.trainer.callback import HOOKS
+from minitorch.trainer.callbacks import ConsoleLogger, DevicePlacement, EarlyStopping, EpochTimer
+
+# Definition ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_hook_that_is_none_fails_at_the_definition_of_the_class_and_names_the_nearest():
+    """`on_epoch_begin` is refused as soon as the class is defined, and `on_epoch_start` is proposed."""
+    with pytest.raises(
+        HookError, match=r"^Timer\.on_epoch_begin is no hook of Callback; did you mean on_epoch_start\?"
+    ):
+
+        class Timer(Callback):
+            def on_epoch_begin(self, trainer):
+                pass
+
+
+def test_a_hook_far_from_all_is_refused_with_the_list_of_hooks():
+    """Where no hook is near, the message lists them all."""
+    with pytest.raises(
+        HookError, match=r"^C\.on_gpu is no hook of Callback; rename it .*: on_fit_start, on_epoch_start"
+    ):
+
+        class C(Callback):
+            on_gpu = True
+
+
+def test_a_trainer_with_an_unknown_hook_fails_at_its_definition():
+    """Subclasses of Trainer are checked as callbacks are."""
+    with pytest.raises(HookError, match=r"^Mine\.on_batch_ends is no hook of Trainer; did you mean on_batch_end\?"):
+
+        class Mine(Trainer):
+            def on_batch_ends(self, outputs):
+                pass
+
+
+def test_every_hook_is_documented():
+    """Each hook of the table is a method of Callback with a docstring that says when it runs."""
+    methods = {name for name in vars(Callback) if name.startswith("on_")}
+    assert methods == set(HOOKS)
+    assert all(getattr(Callback, name).__doc__.startswith("Run ") for name in HOOKS)
+
+
+@pytest.mark.parametrize(
+    ("callbacks", "message"),
+    [
+        ([EpochTimer], r"^Trainer: callback EpochTimer is a class; give an instance: EpochTimer\(\.\.\.\)$"),
+        ([print], r"^Trainer: <built-in function print> is no Callback; give instances of subclasses of Callback$"),
+        (EpochTimer(), r"^Trainer: callbacks is EpochTimer\(\); give a list: callbacks=\[EpochTimer\(\)\]$"),
+    ],
+)
+def test_what_is_no_callback_is_refused(callbacks, message):
+    """A class instead of an instance, a function, or a callback outside a list is refused with the remedy."""
+    with pytest.raises(ConfigError, match=message):
+        Trainer(trainer().model, callbacks=callbacks)
+
+
+def test_a_class_appended_later_is_refused_when_the_run_begins():
+    """`trainer.callbacks.append(EpochTimer)` is found out by `fit`."""
+    run = trainer()
+    run.callbacks.append(EpochTimer)
+    with pytest.raises(ConfigError, match="EpochTimer is a class"):
+        run.fit(batches(), epochs=1)
+
+
+def test_a_callback_appended_later_runs():
+    """The lists of hooks are made when the run begins."""
+    run, notes = trainer(), Everything()
+    run.callbacks.append(notes)
+    run.fit(batches(), epochs=1)
+    assert "on_fit_start" in notes.hooks
+
+
+# Order ---------------------------------------------------------------------------------------------------------------
+
+STEP = ["on_batch_start", "on_after_backward", "on_batch_end"]
+
+
+def test_hooks_run_in_their_order():
+    """All hooks of a run of two epochs of two batches, with validation, come in this order."""
+    notes = Everything()
+    trainer(notes).fit(batches(2), batches(1), epochs=2)
+    end = ["on_validation_start", "on_validation_end", "on_epoch_end", "on_checkpoint"]
+    epoch = ["on_epoch_start", *STEP, "on_checkpoint", *STEP, *end]
+    assert notes.hooks == ["on_fit_start", *epoch, *epoch, "on_fit_end"]
+
+
+def test_callbacks_run_by_phase_then_as_given():
+    """Whatever the order in the list, phases come first; the Trainer's own hooks are the first of CONTROL."""
+    heard = []
+
+    class Mine(Trainer):
+        def training_step(self, batch):
+            return self.model(batch[0]).mean()
+
+        def on_epoch_start(self):
+            heard.append(("the trainer", "on_epoch_start"))
+
+    by_phase = [type(phase.name, (Everything,), {"phase": phase}) for phase in Phase]
+    given = [cls(f"{cls.phase.name} {i}", heard) for i in range(2) for cls in reversed(by_phase)]
+    trainer(*given, cls=Mine).fit(batches(1), epochs=1)
+    order = [name for name, hook in heard if hook == "on_epoch_start"]
+    expected = [f"{phase.name} {i}" for phase in Phase for i in range(2)]
+    expected.insert(expected.index("CONTROL 0"), "the trainer")
+    assert order == expected
+
+
+def test_explain_prints_the_order_that_really_runs():
+    """What `explain` says of each hook is what a run then does."""
+    heard = []
+    classes = [type(f"In{phase.name.title()}", (Everything,), {"phase": phase}) for phase in Phase]
+    run = trainer(*[cls(cls.__name__, heard) for cls in reversed(classes)])
+    said = {}
+    for line in run.explain().split("hooks, in the order of a run:\n")[1].splitlines()[::2]:
+        hook, who = line.split(maxsplit=1)
+        said[hook] = who.split(" > ")
+    run.fit(batches(1), batches(1), epochs=1)
+    real = {hook: [name for name, h in heard if h == hook] for hook in dict.fromkeys(h for _, h in heard)}
+    assert set(said) == set(real) | {"on_exception"}
+    assert {hook: who for hook, who in said.items() if hook != "on_exception"} == real
+
+
+def test_explain_shows_settings_and_phases():
+    """The callbacks are printed with their settings, by phase."""
+    run = trainer(EarlyStopping("loss", patience=7), EpochTimer(), DevicePlacement("cpu"))
+    lines = run.explain().splitlines()
+    assert lines[0] == "Trainer trains MLP() with SGD"
+    assert [line.split()[0] for line in lines[2:6]] == ["DEVICE", "METRIC", "CONTROL", "CONTROL"]
+    assert "EarlyStopping(monitor='loss', patience=7" in lines[5]
+
+
+def test_explain_without_an_optimizer_says_so():
+    """A Trainer for evaluation alone can be explained."""
+    assert Trainer(trainer().model, callbacks=[]).explain().startswith("Trainer trains MLP() with no optimizer\n")
+
+
+# Cost ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_hook_that_nobody_overrides_is_an_empty_list():
+    """Only the hooks that a class writes are called."""
+    run = trainer(at("on_epoch_end", lambda trainer, metrics: None))
+    assert {name for name in HOOKS if getattr(run.hooks, name)} == {"on_epoch_end"}
+    bare = trainer()
+    assert [name for name in HOOKS if getattr(bare.hooks, name)] == []
+    assert list(bare.hooks.batch_start.values()) == [[], [], []]
+
+
+def test_an_inherited_hook_is_called():
+    """A hook written in a base class counts, also through a mixin."""
+    heard = []
+
+    class Base(Callback):
+        def on_fit_start(self, trainer):
+            heard.append(type(self).__name__)
+
+    class Derived(EpochTimer, Base):
+        pass
+
+    trainer(Derived()).fit(batches(), epochs=1)
+    assert heard == ["Derived"]
+
+
+# What they may do ----------------------------------------------------------------------------------------------------
+
+
+def test_on_batch_start_changes_the_batch():
+    """The step gets what `on_batch_start` returns, and counts the samples of that."""
+    halved = at("on_batch_start", lambda trainer, batch: tuple(a[:2] for a in batch))
+    result = trainer(halved).fit(batches(4, size=5), epochs=1)
+    assert result.state.samples == 8
+
+
+def test_on_batch_start_that_returns_nothing_is_an_error():
+    """A forgotten `return batch` is named."""
+
+    class Forgetful(Callback):
+        def on_batch_start(self, trainer, batch):
+            pass
+
+    with pytest.raises(ConfigError, match=r"Forgetful\.on_batch_start returned None; it must return the batch$"):
+        trainer(Forgetful()).fit(batches(), epochs=1)
+
+
+def test_on_batch_start_is_called_for_the_stages_that_a_callback_names():
+    """By default for training batches alone; for others where `stages` says so."""
+
+    class ForAll(Everything):
+        stages = ("train", "validate", "predict")
+
+    stages = []
+    default = at("on_batch_start", lambda trainer, batch: stages.append(("default", trainer.stage)) or batch)
+    everywhere = ForAll(on_batch_start=lambda trainer, batch: stages.append(("all", trainer.stage)))
+    run = trainer(default, everywhere)
+    run.fit(batches(1), batches(1), epochs=1)
+    run.predict(batches(1))
+    assert stages == [("default", "train"), ("all", "train"), ("all", "validate"), ("all", "predict")]
+    assert run.stage == "idle"
+
+
+def test_on_after_backward_may_change_gradients():
+    """Gradients set to zero there leave the weights as they were."""
+
+    def clear(trainer):
+        for param in trainer.model.params():
+            param.grad.data[...] = 0
+
+    run = trainer(at("on_after_backward", clear))
+    run.model(batches()[0][0])  # the weights are there from now on
+    before = {path: array.copy() for path, array in run.model.state_dict().items()}
+    run.fit(batches(), epochs=1)
+    assert all((array == before[path]).all() for path, array in run.model.state_dict().items())
+
+
+def test_a_trainers_own_hooks_need_no_argument_trainer():
+    """A subclass of Trainer overrides hooks as methods of its own."""
+    heard = []
+
+    class Mine(Trainer):
+        def training_step(self, batch):
+            return self.model(batch[0]).mean()
+
+        def on_batch_start(self, batch):
+            heard.append("on_batch_start")
+            return batch
+
+        def on_batch_end(self, outputs):
+            heard.append(("on_batch_end", outputs.size))
+
+        def on_epoch_end(self, metrics):
+            heard.append(("on_epoch_end", list(metrics)))
+
+    trainer(cls=Mine).fit(batches(1), epochs=1)
+    assert heard == ["on_batch_start", ("on_batch_end", 5), ("on_epoch_end", ["loss"])]
+
+
+def test_what_on_epoch_end_adds_to_its_metrics_reaches_later_callbacks_and_the_history():
+    """A number of the whole epoch is added to `metrics`; loggers, which come later, write it."""
+    seen = []
+    result = trainer(
+        at("on_epoch_end", lambda trainer, metrics: seen.append(dict(metrics)), phase=Phase.LOG),
+        at("on_epoch_end", lambda trainer, metrics: metrics.update(rate=0.5)),
+    ).fit(batches(), epochs=1)
+    assert seen[0]["rate"] == result.history[0]["rate"] == result.metrics["rate"] == 0.5
+
+
+def test_outputs_have_metrics_at_the_log_interval_alone():
+    """`outputs.metrics` holds the means of the interval at its last step, and is None otherwise."""
+    seen = []
+    notes = Everything(on_batch_end=lambda trainer, outputs: seen.append((float(outputs.loss), outputs.metrics)))
+    trainer(notes, log_every=Every(steps=2)).fit(batches(4), epochs=1)
+    losses = [loss for loss, _ in seen]
+    assert [metrics for _, metrics in seen] == [
+        None,
+        {"loss": pytest.approx(sum(losses[:2]) / 2)},
+        None,
+        {"loss": pytest.approx(sum(losses[2:]) / 2)},
+    ]
+
+
+def test_a_callback_without_state_refuses_state():
+    """The default `load_state_dict` takes the empty state alone."""
+    EpochTimer().load_state_dict({})
+    with pytest.raises(StateError, match=r"^EpochTimer keeps no state, but was given seconds$"):
+        EpochTimer().load_state_dict({"seconds": 1})
+
+
+def test_callbacks_take_no_positional_trainer_of_another_name():
+    """All hooks of the callbacks that come along have the signature that Callback documents."""
+    for cls in (ConsoleLogger, DevicePlacement, EarlyStopping, EpochTimer):
+        for name in HOOKS:
+            own, base = getattr(cls, name), getattr(Callback, name)
+            assert list(inspect.signature(own).parameters) == list(inspect.signature(base).parameters), (cls, name)

@@ -1,0 +1,211 @@
+"""What a user may get wrong when calling the Trainer: each mistake is named, with its remedy."""
+
+import numpy as np
+import pytest
+from small_runs import batches, loader, samples, trainer
+
+import fake_cupy
+import minitorch.functions as F
+from minitorch import DataLoader, Trainer, no_grad
+from minitorch.datasets import ArrayDataset
+from minitorch.errors import ConfigError, DataError, DeviceError, DTypeError, GraphError, ShapeError
+from minitorch.models import MLP
+from minitorch.optimizers import SGD
+from minitorch.trainer.callbacks import DevicePlacement, EarlyStopping
+
+
+def returning(loss):
+    """A Trainer whose `training_step` returns `loss(scores, t)`."""
+
+    class Returning(Trainer):
+        def training_step(self, batch):
+            return loss(self.model(batch[0]), batch[1])
+
+    return trainer(cls=Returning)
+
+
+@pytest.mark.parametrize(
+    ("loss", "error", "message"),
+    [
+        (lambda y, t: None, DTypeError, "returned NoneType; return the loss, a Variable of one element"),
+        (lambda y, t: 0.5, DTypeError, "returned float; return the loss, a Variable of one element"),
+        (lambda y, t: y.data.sum(), DTypeError, "returned float32; return the loss, a Variable of one element"),
+        (
+            lambda y, t: y,
+            ShapeError,
+            r"returned float32\(5, 3\); a loss is one number: take its mean\(\) or sum\(\)",
+        ),
+        (
+            lambda y, t: F.accuracy(y, t),
+            GraphError,
+            "returned a constant; compute the loss from the model's output as Variables, not from their .data, and "
+            "outside no_grad",
+        ),
+        (lambda y, t: {"loss": y.mean()}, DTypeError, "returned dict; return the loss, a Variable of one element"),
+    ],
+)
+def test_a_loss_must_be_one_number_that_can_be_differentiated(loss, error, message):
+    """Nothing, a number, an array, scores, a constant and a dict are refused as losses."""
+    with pytest.raises(error, match=rf"^Returning\.training_step {message}$"):
+        returning(loss).fit(batches(), epochs=1)
+
+
+def test_a_loss_of_one_element_in_any_shape_is_accepted():
+    """A loss of shape (1,) is one number."""
+    history = returning(lambda y, t: F.softmax_cross_entropy(y, t).reshape(1)).fit(batches(), epochs=2).history
+    assert history[1]["loss"] < history[0]["loss"]
+
+
+def test_a_loss_that_does_not_depend_on_the_model_is_found_at_the_first_step():
+    """Where no Parameter gets a gradient, the update says so."""
+
+    class Aside(Trainer):
+        def training_step(self, batch):
+            return (self.weight * batch[0]).mean()
+
+    run = trainer(cls=Aside)
+    run.weight = MLP((1,)).l0.b
+    with pytest.raises(GraphError, match=r"no Parameter of MLP\(\) has a gradient"):
+        run.fit(batches(), epochs=1)
+
+
+def test_fit_under_no_grad_is_found_at_the_first_step():
+    """A forgotten `no_grad` around `fit` is named."""
+    with no_grad(), pytest.raises(GraphError, match=r"returned a constant; .* outside no_grad$"):
+        trainer().fit(batches(), epochs=1)
+
+
+def test_a_trainer_without_loss_and_training_step_says_so():
+    """What is to be learned must come from somewhere."""
+    with pytest.raises(
+        ConfigError, match=r"^Trainer has no training_step and no loss; override training_step, or give"
+    ):
+        Trainer(MLP((3,)), SGD(), callbacks=[]).fit(batches(), epochs=1)
+
+
+def test_fit_without_an_optimizer_says_so():
+    """A Trainer made for evaluation does not train."""
+    run = Trainer(MLP((3,)), loss=F.softmax_cross_entropy, callbacks=[])
+    with pytest.raises(ConfigError, match=r"^fit: the Trainer has no optimizer; give one, such as optimizers\.SGD"):
+        run.fit(batches(), epochs=1)
+    assert "loss" in run.evaluate(batches())
+
+
+@pytest.mark.parametrize("optimizer", [SGD, "sgd", MLP((3,))])
+def test_an_optimizer_that_is_none_is_refused(optimizer):
+    """A class, a name, or a model in the wrong place."""
+    with pytest.raises(ConfigError, match=r"^Trainer: optimizer is .*; give an instance, such as optimizers\.SGD"):
+        Trainer(MLP((3,)), optimizer)
+
+
+# Data ----------------------------------------------------------------------------------------------------------------
+
+
+def test_an_empty_data_set_is_refused_by_the_loader():
+    """There is nothing to train on."""
+    with pytest.raises(DataError, match=r"^DataLoader: the data set \(ArrayDataset\) is empty; it has no sample$"):
+        DataLoader(ArrayDataset(np.zeros((0, 6), np.float32)), 5)
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5])
+def test_a_batch_size_that_is_none_is_refused_by_the_loader(size):
+    """A batch has at least one sample."""
+    with pytest.raises(ConfigError, match=r"^DataLoader: batch_size is .*; it must be an integer of at least 1$"):
+        loader(batch_size=size)
+
+
+EMPTY = r"give data, in something that can be iterated anew for each pass \(a list or a DataLoader, not a generator\)$"
+
+
+def test_a_loader_without_batches_is_an_error():
+    """An empty list trains nothing, and that is said."""
+    with pytest.raises(DataError, match=rf"^the loader \(list\) gave no batch in epoch 1; {EMPTY}"):
+        trainer().fit([], epochs=1)
+
+
+def test_a_generator_lasts_for_one_epoch():
+    """One epoch of a generator is fine; the second finds it exhausted, and the message says why."""
+    assert trainer().fit((batch for batch in batches()), epochs=1).status == "completed"
+    with pytest.raises(DataError, match=rf"^the loader \(generator\) gave no batch in epoch 2; {EMPTY}"):
+        trainer().fit((batch for batch in batches()), epochs=2)
+
+
+def test_a_validation_loader_without_batches_is_an_error():
+    """A generator for validation is exhausted after the first time; metrics do not vanish in silence."""
+    with pytest.raises(DataError, match=rf"^the loader \(generator\) gave no batch; {EMPTY}"):
+        trainer().fit(batches(), (batch for batch in batches()), epochs=2)
+    for entry in (trainer().evaluate, trainer().predict):
+        with pytest.raises(DataError, match=rf"^the loader \(list\) gave no batch; {EMPTY}"):
+            entry([])
+
+
+def test_a_data_set_in_the_place_of_a_loader_gets_the_remedy():
+    """`fit(MNIST())` forgets the loader."""
+    data = ArrayDataset(*samples())
+    remedy = r"^ArrayDataset gives samples one by one; wrap it: DataLoader\(ArrayDataset\(\.\.\.\), batch_size\)$"
+    for entry in (lambda: trainer().fit(data, epochs=1), lambda: trainer().evaluate(data)):
+        with pytest.raises(ConfigError, match=remedy):
+            entry()
+
+
+def test_a_batch_without_an_array_is_refused():
+    """Samples are counted by the first array of a batch; where there is none, the message says so."""
+    with pytest.raises(ConfigError, match=r"^a batch of type tuple has no array to count its samples by; make it an"):
+        trainer().fit([("a", "b")], epochs=1)
+
+
+# Callbacks -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda:0"])
+def test_a_gpu_asked_for_where_there_is_none_is_an_error(name):
+    """A GPU asked for by name is there, or it is an error as soon as the callback is made; "auto" takes the host."""
+    with fake_cupy.installed(devices=0):
+        with pytest.raises(
+            DeviceError, match=rf"^Device: '{name}' was asked for, but CuPy is installed but finds no CU"
+        ):
+            DevicePlacement(name)
+        assert str(DevicePlacement("auto").device) == "cpu"
+
+
+def test_a_device_of_another_name_is_refused():
+    """`DevicePlacement("gpu")` lists the names that there are."""
+    with pytest.raises(ConfigError, match=r"^Device: got 'gpu'; a device is named 'cpu', 'cuda', 'cuda:N' or 'auto'$"):
+        DevicePlacement("gpu")
+
+
+def test_a_metric_to_monitor_must_exist():
+    """EarlyStopping on a metric that nobody computes lists those that there are."""
+    with pytest.raises(
+        ConfigError,
+        match=r"^EarlyStopping: no metric is named 'val_loss'; there is loss \(those of validation need a validation "
+        r"loader, and a validation in every epoch\)$",
+    ):
+        trainer(EarlyStopping()).fit(batches(), epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"patience": 0}, "patience is 0; it must be an int of at least 1"),
+        ({"patience": 2.5}, r"patience is 2\.5; it must be an int of at least 1"),
+        ({"min_delta": -0.1}, r"min_delta is -0\.1; it must be a float of at least 0"),
+        ({"min_delta": "0"}, "min_delta is '0'; it must be a float of at least 0"),
+        ({"mode": "up"}, "mode is 'up'; it must be 'min' or 'max'"),
+    ],
+)
+def test_settings_of_a_callback_are_checked_when_it_is_made(settings, message):
+    """A wrong setting is an error of minitorch, with its rule, before anything runs."""
+    with pytest.raises(ConfigError, match=rf"^EarlyStopping: {message}$"):
+        EarlyStopping(**settings)
+
+
+def test_a_subclass_whose_step_fails_raises_its_own_error():
+    """What user code raises comes out as it is."""
+
+    class Broken(Trainer):
+        def training_step(self, batch):
+            raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        trainer(cls=Broken).fit(batches(), epochs=1)
