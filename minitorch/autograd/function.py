@@ -1,5 +1,6 @@
 """`Function`: an operation of your own as a class with `forward` and `backward`, as users of DeZero write it."""
 
+import copy
 import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -27,7 +28,7 @@ class Function:
         y = Square()(x)
 
     Because `backward` computes with Variables, it can itself be differentiated (`create_graph=True`).
-    Use a new instance for each call.
+    An instance that is called again computes on a copy of itself, so that the graph of the earlier call stays right.
 
     Attributes:
         inputs: the Variables that it was called with.
@@ -52,6 +53,10 @@ class Function:
 
     def __call__(self, *inputs: Any) -> Any:
         """Apply the operation to Variables, arrays or numbers; returns a Variable, or a tuple of them."""
+        if "inputs" in vars(self):
+            again = copy.copy(self)
+            del again.inputs
+            return again(*inputs)
         self.inputs = _as_values(self.name, inputs)
         arrays = [x.data for x in self.inputs]
         ys = self.forward(*arrays)

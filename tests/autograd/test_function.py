@@ -135,6 +135,17 @@ def test_inputs_and_outputs_are_remembered():
     assert all(ref() is v for ref, v in zip(f.outputs, (a, b), strict=True))
 
 
+def test_an_instance_may_be_called_again():
+    """The gradient of f(f(x)) is right though both calls are of one instance; each call has its own inputs."""
+    f = Sin()
+    x = Variable(np.array([0.3, -0.7]))
+    y = f(f(x))
+    y.backward()
+    np.testing.assert_allclose(x.grad.data, np.cos(np.sin(x.data)) * np.cos(x.data))
+    assert f.inputs[0] is x
+    assert gradient_check(lambda v: f(v * 2) * f(v), np.array([0.3, -0.7]))
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_numbers_are_weak(dtype, device):
     """A number among the inputs becomes an array of the dtype, and on the device, of the arrays."""
