@@ -311,7 +311,8 @@ def _pillow(name: str) -> ModuleType:
         from PIL import Image as pillow  # noqa: N813  # it is a module
     except ImportError as error:
         raise MissingExtraError(f"{name} works on Pillow images: pip install minitorch[images]") from error
-    return pillow  # type: ignore[no-any-return]
+    module: ModuleType = pillow
+    return module
 
 
 @frozen

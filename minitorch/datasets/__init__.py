@@ -1,9 +1,32 @@
-"""Data sets: the base class, arrays in hand, MNIST, and the toy problems of the book."""
+"""Data sets: the base class, arrays in hand, published images and texts, images in folders, and toy problems."""
 
+from minitorch.datasets.cifar import CIFAR10, CIFAR100
 from minitorch.datasets.dataset import ArrayDataset, Dataset
 from minitorch.datasets.download import get_file
+from minitorch.datasets.fashion_mnist import FashionMNIST
+from minitorch.datasets.image_folder import ImageFolder, ImageNet
+from minitorch.datasets.images import ImageDataset
 from minitorch.datasets.mnist import MNIST
+from minitorch.datasets.published import PublishedDataset
 from minitorch.datasets.sin_curve import SinCurve
 from minitorch.datasets.spiral import Spiral, get_spiral
+from minitorch.datasets.text import Shakespeare, TinyText
 
-__all__ = ["MNIST", "ArrayDataset", "Dataset", "SinCurve", "Spiral", "get_file", "get_spiral"]
+__all__ = [
+    "CIFAR10",
+    "CIFAR100",
+    "MNIST",
+    "ArrayDataset",
+    "Dataset",
+    "FashionMNIST",
+    "ImageDataset",
+    "ImageFolder",
+    "ImageNet",
+    "PublishedDataset",
+    "Shakespeare",
+    "SinCurve",
+    "Spiral",
+    "TinyText",
+    "get_file",
+    "get_spiral",
+]

@@ -37,6 +37,7 @@ def get_file(
     file_name: str | None = None,
     *,
     sha256: str | None = None,
+    md5: str | None = None,
     folder: str | os.PathLike[str] | None = None,
 ) -> Path:
     """The path of a whole file: kept from an earlier call, or else downloaded from the first address that works.
@@ -49,11 +50,13 @@ def get_file(
         file_name: the name to keep it under; by default the last part of the first address.
         sha256: the digest, in hexadecimal, of the contents; of a `.gz` file, of what is packed in it, since that is
             the same wherever it was packed. It is checked at each call.
+        md5: the digest, in hexadecimal, of the file itself, packed as it is: for files whose publisher tells no other.
+            It finds damage, and is no strong guard against forgery. It is checked at each call.
         folder: where to keep it; the user's cache by default (`~/.cache/minitorch` on Linux).
 
     Raises:
         ConfigError: an address is not http or https, or there is no usable file name.
-        DataError: the file kept from before does not have the digest.
+        DataError: the file kept from before does not have the digests.
         DownloadError: no address gave the file; each is listed with its failure.
     """
     urls = [urls] if isinstance(urls, str) else list(urls)
@@ -64,15 +67,15 @@ def get_file(
         raise ConfigError(f"get_file: {name!r} is no name for a file; give file_name, without folders")
     path = (cache_dir() if folder is None else Path(folder)) / name
     if path.exists():
-        if sha256 is not None:
-            digest = hashlib.sha256(contents(path)).hexdigest()
-            if digest != sha256:
-                raise DataError(f"{path}: {_wrong_digest(digest, sha256)}; delete the file and run again")
+        try:
+            _check_digests(path, name, sha256, md5)
+        except DataError as error:
+            raise DataError(f"{path}: {error}; delete the file and run again") from error
         return path
     failures = []
     for url in urls:
         try:
-            _download(url, path, sha256)
+            _download(url, path, sha256, md5)
             return path
         except (OSError, ValueError) as error:
             failures.append(f"  {url}: {error or type(error).__name__}")
@@ -104,21 +107,27 @@ def _unpacked(name: str, raw: bytes) -> bytes:
         raise DataError(f"{len(raw)} bytes that are no whole gzip file ({error})") from error
 
 
-def _wrong_digest(found: str, expected: str) -> str:
-    return f"its contents have SHA-256 {found}, expected {expected}"
+def _check_digests(path: Path, name: str, sha256: str | None, md5: str | None) -> None:
+    """Raise DataError if the file at `path`, which is to be called `name`, has other digests; None is not checked."""
+    if md5 is not None:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        if found != md5:
+            raise DataError(f"it has MD5 {found}, expected {md5}")
+    if sha256 is not None:
+        found = hashlib.sha256(_unpacked(name, path.read_bytes())).hexdigest()
+        if found != sha256:
+            raise DataError(f"its contents have SHA-256 {found}, expected {sha256}")
 
 
-def _download(url: str, path: Path, sha256: str | None) -> None:
+def _download(url: str, path: Path, sha256: str | None, md5: str | None) -> None:
     """Fetch `url` into a temporary file beside `path`, check it, then give it its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, part = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".part", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             _fetch(url, path.name, file)
-        if sha256 is not None:
-            digest = hashlib.sha256(_unpacked(path.name, Path(part).read_bytes())).hexdigest()
-            if digest != sha256:
-                raise DataError(_wrong_digest(digest, sha256))
+        _check_digests(Path(part), path.name, sha256, md5)
         os.replace(part, path)
     finally:
         Path(part).unlink(missing_ok=True)

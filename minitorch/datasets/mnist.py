@@ -6,31 +6,27 @@ Source: Y. LeCun, C. Cortes, C. J. C. Burges, "The MNIST database of handwritten
 import hashlib
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from minitorch.datasets.dataset import Dataset
-from minitorch.datasets.download import cache_dir, checkout_data, contents, get_file
-from minitorch.errors import DataError, DownloadError
+from minitorch.datasets.download import contents
+from minitorch.datasets.images import ImageDataset
+from minitorch.errors import DataError
 from minitorch.transforms import Compose, Flatten, Normalize, ToFloat
 
-_PIXELS_0_TO_1 = Compose([Flatten(), ToFloat(), Normalize(0.0, 255.0)])
+PIXELS_0_TO_1 = Compose([Flatten(), ToFloat(), Normalize(0.0, 255.0)])
 _KINDS = {b"\x00\x00\x08\x03": "images", b"\x00\x00\x08\x01": "labels"}  # IDX magic: uint8, number of axes
 
 
-class MNIST(Dataset):
+class MNIST(ImageDataset):
     """Images of handwritten digits, 28 by 28, and the digits: 60,000 to train on, 10,000 to test with.
 
     By default x is float32 of shape (784,), from 0 to 1, and t is int64. `data` is uint8 of shape (N, 1, 28, 28).
 
-    The files are looked for in `root`, then in the folder that the environment variable `MINITORCH_DATA` names (each
-    time in its subfolder `mnist` as well), then in `examples/data` of a checkout of the project, then in the user's
-    cache, and are downloaded into that if they are nowhere.
-    Files in the cache must be the published ones, by SHA-256 of their contents. In the other folders any files of the
-    same form and name will do, such as a small part of the data.
+    Where the files are looked for, and when they are downloaded, `PublishedDataset` says; the subfolder is `mnist`.
 
     Args:
         train: the images to train on, or those to test with.
@@ -48,7 +44,7 @@ class MNIST(Dataset):
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
         "https://storage.googleapis.com/cvdf-datasets/mnist/",
     )
-    digests: ClassVar[dict[str, str]] = {  # SHA-256 of the contents; the packing differs between publishers
+    digests: ClassVar[dict[str, str]] = {
         "train-images-idx3-ubyte.gz": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
         "train-labels-idx1-ubyte.gz": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
         "t10k-images-idx3-ubyte.gz": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
@@ -58,18 +54,17 @@ class MNIST(Dataset):
     def __init__(
         self,
         train: bool = True,
-        transform: Callable[[Any], Any] | None = _PIXELS_0_TO_1,
+        transform: Callable[[Any], Any] | None = PIXELS_0_TO_1,
         target_transform: Callable[[Any], Any] | None = None,
         *,
         root: str | os.PathLike[str] | None = None,
     ) -> None:
-        self.root = root
-        super().__init__(train, transform, target_transform)
+        super().__init__(train, transform, target_transform, root=root)
 
     def prepare(self) -> None:
         """Find, read and check the two files."""
         part = "train" if self.train else "t10k"
-        image_path, label_path = self._paths(f"{part}-images-idx3-ubyte.gz", f"{part}-labels-idx1-ubyte.gz")
+        image_path, label_path = self.find(f"{part}-images-idx3-ubyte.gz", f"{part}-labels-idx1-ubyte.gz")
         images, labels = self._read(image_path, "images"), self._read(label_path, "labels")
         if images.shape[1:] != (28, 28):
             raise DataError(f"{image_path}: images of {images.shape[1:]} pixels; {self.name} has (28, 28)")
@@ -87,42 +82,6 @@ class MNIST(Dataset):
     def labels() -> dict[int, str]:
         """The name of each class."""
         return {digit: str(digit) for digit in range(10)}
-
-    def _folders(self) -> Iterator[Path]:
-        """The folders to look into, the user's cache last."""
-        for given in (self.root, os.environ.get("MINITORCH_DATA")):
-            if given:
-                folder = Path(given).expanduser()
-                yield from (folder, folder / self.name)
-        if checkout_data().is_dir():
-            yield checkout_data() / self.name
-        yield cache_dir() / self.name
-
-    def _paths(self, *names: str) -> tuple[Path, Path]:
-        """The paths of the two files `names`, both from one folder."""
-        *given, cache = self._folders()
-        for folder in given:
-            images, labels = (folder / name for name in names)
-            if images.exists() and labels.exists():
-                return images, labels
-            if images.exists() or labels.exists():
-                here, missing = (images, labels) if images.exists() else (labels, images)
-                raise DataError(f"{here} is there, but {missing} is not; put both into one folder")
-        try:
-            images, labels = (
-                get_file([url + name for url in self.mirrors], name, sha256=self.digests[name], folder=cache)
-                if not (cache / name).exists()  # `_read` checks what is there
-                else cache / name
-                for name in names
-            )
-        except DownloadError as error:
-            places = "".join(f"\n  {folder}" for folder in (*given, cache))
-            raise DownloadError(
-                f"{type(self).__name__}: {' and '.join(names)} are in none of{places}\n{error}\n"
-                f"Or put the files {', '.join(self.digests)} into a folder and name it: "
-                f"{type(self).__name__}(root=...) or the environment variable MINITORCH_DATA."
-            ) from error
-        return images, labels
 
     def _read(self, path: Path, kind: str) -> np.ndarray[Any, Any]:
         """The array in an IDX file of `kind`, read-only."""
@@ -143,12 +102,7 @@ class MNIST(Dataset):
         return np.frombuffer(raw, np.uint8, offset=offset).reshape(shape)
 
     def _check_published(self, path: Path, digest: str) -> None:
-        """Raise DataError if a file in the cache is not the published one, or any is another published one."""
+        """Raise DataError if the file holds the contents of another published one."""
         for name, published in self.digests.items():
             if digest == published and name != path.name:
                 raise DataError(f"{path}: holds the contents of {name}; delete the file and run again")
-        if path.parent == cache_dir() / self.name and digest != self.digests[path.name]:
-            raise DataError(
-                f"{path}: its contents have SHA-256 {digest}, expected {self.digests[path.name]}; "
-                "delete the file and run again"
-            )

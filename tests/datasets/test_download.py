@@ -208,3 +208,19 @@ def test_the_cache_is_where_the_platform_keeps_caches(platform, variable, value,
     monkeypatch.setattr(Path, "home", lambda: Path("/home/me"))
     monkeypatch.setenv(variable, value)
     assert download.cache_dir() == Path(expected)
+
+
+def test_the_md5_is_that_of_the_file_as_it_is(server, tmp_path):
+    """Of a packed file, it is taken without unpacking; both digests can be asked for."""
+    packed = server.files["/data.gz"]
+    md5 = hashlib.md5(packed).hexdigest()
+    path = get_file(server.url + "/data.gz", md5=md5, sha256=DIGEST, folder=tmp_path)
+    assert get_file(server.url + "/data.gz", md5=md5, folder=tmp_path).read_bytes() == packed
+    assert server.requests == ["/data.gz"]
+    other = "0" * 32
+    with pytest.raises(DataError, match=f"{path.name}: it has MD5 {md5}, expected {other}; delete the file and run"):
+        get_file(server.url + "/data.gz", md5=other, folder=tmp_path)
+    path.unlink()
+    with pytest.raises(DownloadError, match=f"/data.gz: it has MD5 {md5}, expected {other}"):
+        get_file(server.url + "/data.gz", md5=other, folder=tmp_path)
+    assert list(tmp_path.iterdir()) == []

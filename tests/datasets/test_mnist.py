@@ -23,7 +23,7 @@ def own_cache(monkeypatch, tmp_path):
     for variable in ("HOME", "USERPROFILE", "LOCALAPPDATA", "XDG_CACHE_HOME"):
         monkeypatch.setenv(variable, str(tmp_path / "home"))
     monkeypatch.delenv("MINITORCH_DATA", raising=False)
-    monkeypatch.setattr("minitorch.datasets.mnist.checkout_data", lambda: tmp_path / "no checkout")
+    monkeypatch.setattr("minitorch.datasets.published.checkout_data", lambda: tmp_path / "no checkout")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
