@@ -1,0 +1,1 @@
+"""The workloads: each file is one, and defines `WORKLOAD`."""
