@@ -50,18 +50,21 @@ def get_state() -> RandomState:
 def set_state(state: RandomState) -> None:
     """Go back (or forward) to `state`, as returned by `get_state`."""
     global _state
-    _state = RandomState(*(int(i) for i in state))
+    seed, step, draw = state
+    _state = RandomState(int(seed), int(step), int(draw))
 
 
 def begin_step(step: int) -> None:
     """Number the draws that follow from 0 within training step `step`, whatever was drawn before."""
-    set_state(RandomState(_state.seed, step, 0))
+    global _state
+    _state = RandomState(_state.seed, step, 0)
 
 
 def next_draw() -> RandomState:
     """The identity of the next draw; each call moves on by one."""
+    global _state
     now = _state
-    set_state(RandomState(now.seed, now.step, now.draw + 1))
+    _state = RandomState(now.seed, now.step, now.draw + 1)
     return now
 
 

@@ -1,7 +1,5 @@
 """One training step: loss, gradients, update."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from minitorch import random
@@ -13,21 +11,25 @@ if TYPE_CHECKING:
     from minitorch.trainer.trainer import Trainer
 
 
-@contextmanager
-def numbered(step: int) -> Iterator[None]:
+class numbered:  # noqa: N801  # used as a function is
     """Number the random draws inside from 0 within `step`, and go on afterwards where they were before.
 
     Only step 0 draws as if it were written by hand, since lazily sized layers draw their weights there.
     """
-    if step == 0:
-        yield
-        return
-    outside = random.get_state()
-    random.begin_step(step)
-    try:
-        yield
-    finally:
-        random.set_state(outside)
+
+    __slots__ = ("outside", "step")
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def __enter__(self) -> None:
+        self.outside = random.get_state()
+        if self.step:
+            random.begin_step(self.step)
+
+    def __exit__(self, *error: object) -> None:
+        if self.step:
+            random.set_state(self.outside)
 
 
 def train_step(trainer: "Trainer", batch: Any) -> Variable:

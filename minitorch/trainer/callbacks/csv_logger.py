@@ -126,14 +126,14 @@ class _Table:
                 "start a new run in another folder"
             )
         content = _lines([cells[: len(self.columns)] for cells in lines[: self.rows + 1]] if self.columns else [])
-        if self.file.path.exists() and content != self.file.path.read_bytes():
+        if lines:
             self.file.replace(content)
         self.file.written = len(content)
 
     def _read(self) -> list[list[str]]:
         """The cells of all lines, the header among them."""
-        path = self.file.path
-        return list(csv.reader(io.StringIO(path.read_text("utf-8"), newline=""))) if path.exists() else []
+        content = self.file.path.read_bytes() if self.file.path.exists() else b""
+        return list(csv.reader(io.StringIO(content.decode("utf-8"), newline="")))
 
 
 def _lines(rows: Iterable[Iterable[Any]]) -> bytes:
