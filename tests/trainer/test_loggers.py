@@ -16,6 +16,7 @@ from small_runs import at, batches, loader, trainer
 import minitorch.functions as F
 from minitorch import Every
 from minitorch.errors import CheckpointError, ConfigError
+from minitorch.trainer import Phase
 from minitorch.trainer.callbacks import Checkpoint, ConsoleLogger, EpochTimer, JSONLLogger
 
 # The console ---------------------------------------------------------------------------------------------------------
@@ -103,6 +104,14 @@ def test_a_line_for_each_log_interval_and_each_epoch(tmp_path):
     ]
     epochs = [line for line in lines if "event" in line]
     assert [{k: line[k] for k in ("loss", "val_loss")} for line in epochs] == result.history
+
+
+def test_a_line_can_be_read_at_once(tmp_path):
+    """Whoever watches the file sees each line when it is written, not when the run ends."""
+    seen = []
+    look = at("on_batch_end", lambda trainer, outputs: seen.append(len(rows(tmp_path))), phase=Phase.CHECKPOINT)
+    trainer(JSONLLogger(tmp_path), look, log_every=Every(steps=1)).fit(batches(3), epochs=1)
+    assert seen == [1, 2, 3]
 
 
 def test_the_file_of_an_earlier_run_is_not_overwritten(tmp_path):

@@ -106,6 +106,31 @@ def test_what_early_stopping_counts_as_better(settings, scores, epochs):
     assert run.fit(batches(1), epochs=9).state.epoch == epochs
 
 
+def test_early_stopping_begins_anew_in_a_new_run():
+    """A callback used for a second Trainer knows nothing of the first."""
+    early = EarlyStopping("score", patience=2)
+    for score in (1.0, 2.0):
+        result = trainer(early, at("on_epoch_end", lambda t, m, s=score: m.update(score=s), phase=Phase.DATA)).fit(
+            batches(1), epochs=9
+        )
+        assert (result.state.epoch, early.best) == (3, score)
+
+
+def test_early_stopping_goes_on_waiting_after_a_resume(tmp_path):
+    """The epochs waited before a stop count after it."""
+    ends = []
+    for stops in ([3, 9], [9]):
+        for epochs in stops:
+            run = trainer(
+                EarlyStopping("score", patience=4),
+                at("on_epoch_end", lambda trainer, metrics: metrics.update(score=1.0), phase=Phase.DATA),
+                Checkpoint(tmp_path / str(len(stops))),
+            )
+            result = run.fit(batches(1), epochs=epochs, resume="auto")
+        ends.append((result.state.epoch, result.reason))
+    assert ends[0] == ends[1] == (5, "score has not been better than 1 for 4 epoch(s) (EarlyStopping)")
+
+
 # Signals -------------------------------------------------------------------------------------------------------------
 
 
@@ -133,10 +158,11 @@ def test_a_second_sigint_raises_and_is_cleaned_up():
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_two_different_signals_do_not_raise():
-    """SIGTERM and then SIGINT: the first decides, and the run still ends at its safe point."""
-    result = trainer(at_step(1, send(signal.SIGTERM, signal.SIGINT))).fit(batches(), epochs=1)
-    assert result.status == "terminated"
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_after_sigterm_does_not_raise(second):
+    """SIGTERM and then another: the first decides, and the run still ends at its safe point."""
+    result = trainer(at_step(1, send(signal.SIGTERM, second))).fit(batches(), epochs=1)
+    assert (result.status, result.state.step) == ("terminated", 1)
 
 
 def test_a_signal_is_not_lost_while_the_end_is_computed(monkeypatch):

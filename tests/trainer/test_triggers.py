@@ -99,11 +99,12 @@ def test_after_a_resume_seconds_count_from_the_resumed_step(ticking, tmp_path):
     run = trainer(
         ticking,
         at("on_batch_end", lambda trainer, outputs: outputs.metrics is None or logged.append(trainer.state.step)),
-        Checkpoint(tmp_path),
+        Checkpoint(tmp_path, every=Every(seconds=4)),
         log_every=Every(seconds=4),
     )
     result = run.fit(batches(20), steps=12, resume="auto")
     assert logged == [9]
+    assert [int(file.stem[5:]) for file in run.callbacks[2].files()] == [5, 9, 12]
     assert result.state.elapsed == 12
 
 

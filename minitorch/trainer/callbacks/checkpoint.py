@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 class Checkpoint(Callback):
     """Saves the whole state of the run at safe points, to `checkpoints/step-00000600.safetensors` in a folder.
 
+        trainer = Trainer(model, optimizer, loss=loss, callbacks=[Checkpoint("runs/mnist", every=Every(steps=100))])
+        trainer.fit(train_loader, epochs=5, resume="auto")
+
     It saves when `every` says so and whenever the run ends, also after a first SIGINT or SIGTERM. A file is written
     whole or not at all; older ones are deleted only after that.
 

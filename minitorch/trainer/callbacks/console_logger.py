@@ -14,7 +14,15 @@ if TYPE_CHECKING:
 
 @attrs.define(eq=False)
 class ConsoleLogger(Callback):
-    """Writes the metrics and timings of each epoch to stdout as a row of a table, and at the end how the run ended."""
+    """Writes the metrics and timings of each epoch to stdout as a row of a table, and at the end how the run ended.
+
+        Trainer(model, optimizer, loss=loss, callbacks=[EpochTimer(), ConsoleLogger()])
+
+        epoch      loss   seconds
+            1    1.9008    1.8114
+
+    Where the columns change, there is a new header.
+    """
 
     phase = Phase.LOG
 

@@ -128,7 +128,6 @@ class _Table:
         content = _lines([cells[: len(self.columns)] for cells in lines[: self.rows + 1]] if self.columns else [])
         if lines:
             self.file.replace(content)
-        self.file.written = len(content)
 
     def _read(self) -> list[list[str]]:
         """The cells of all lines, the header among them."""

@@ -19,6 +19,8 @@ def _device(name: str | Device) -> Device:
 class DevicePlacement(Callback):
     """Moves the model, its gradients, the optimizer's state and every batch to one device.
 
+        Trainer(model, optimizer, loss=loss, callbacks=[DevicePlacement("cuda:1"), EpochTimer()])
+
     A GPU becomes the current one of the thread, and stays it after the run, since the model stays there too.
 
     Args:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class EarlyStopping(Callback):
     """Stops the run when a metric has not become better for some epochs.
 
+        Trainer(model, optimizer, loss=loss, callbacks=[EarlyStopping("val_accuracy", patience=5, mode="max")])
+
     Args:
         monitor: the name of the metric, as `on_epoch_end` gets it.
         patience: after how many epochs in a row without improvement the run ends.
@@ -37,6 +39,11 @@ class EarlyStopping(Callback):
     mode: Literal["min", "max"] = attrs.field(default="min", validator=one_of("min", "max"))
     best: float = attrs.field(default=math.nan, init=False)
     waited: int = attrs.field(default=0, init=False)
+
+    def on_fit_start(self, trainer: "Trainer") -> None:
+        """Forget an earlier run, where this one is new."""
+        if trainer.state.step == 0:
+            self.best, self.waited = math.nan, 0
 
     def on_epoch_end(self, trainer: "Trainer", metrics: dict[str, float]) -> None:
         """Compare with the best so far."""

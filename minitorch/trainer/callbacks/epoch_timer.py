@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 class EpochTimer(Callback):
     """Measures the seconds of each epoch, validation included, as `trainer.timings["seconds"]`.
 
+        Trainer(model, optimizer, loss=loss, callbacks=[EpochTimer(), ConsoleLogger()])
+
     A resumed epoch counts from where it was resumed.
     """
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 class JSONLLogger(Callback):
     """Appends one line for each log interval and each epoch to `metrics.jsonl` in a folder.
 
+        Trainer(model, optimizer, loss=loss, callbacks=[JSONLLogger("runs/mnist")])
+        ...
+        rows = [json.loads(line) for line in open("runs/mnist/metrics.jsonl")]
+
     There is no time in it, so that the file of a run that was killed and resumed equals, byte for byte, that of one
     that was not: a resumed run first cuts off what lies beyond its checkpoint. NaN and infinity are written as by
     Python's json.

@@ -132,7 +132,6 @@ class _Recorder:
             stage: [self._timed_hook(hook, "on_batch_start") for hook in calls]
             for stage, calls in hooks.batch_start.items()
         }
-        clocked.on_epoch_start.insert(0, self._begin_step)
         clocked.batch_start["train"].insert(0, self._end_wait)
         clocked.on_after_backward.insert(0, self._end_backward)
         clocked.on_checkpoint.append(self._end_step)

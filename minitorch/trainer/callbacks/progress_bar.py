@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 @attrs.define(eq=False)
 class ProgressBar(Callback):
-    """A tqdm bar for each epoch on a terminal or in a notebook, redrawn at most ten times a second; else nothing."""
+    """A tqdm bar for each epoch on a terminal or in a notebook, redrawn at most ten times a second; else nothing.
+
+        Trainer(model, optimizer, loss=loss, callbacks=[ProgressBar(), ConsoleLogger()])
+
+    The means that it shows are those of the last log interval: none is computed for it.
+    """
 
     phase = Phase.LOG
 

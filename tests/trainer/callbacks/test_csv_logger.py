@@ -1,10 +1,15 @@
 """CSVLogger: two tables that pandas or a spreadsheet reads, whole after any break."""
 
 import csv
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 
 import pytest
 import resumed_runs
 import small_runs
+from hypothesis import given
+from hypothesis import strategies as st
 
 from minitorch import Every
 from minitorch.errors import CheckpointError, ConfigError
@@ -13,7 +18,7 @@ from minitorch.trainer.callbacks import CSVLogger
 
 def table(path):
     """The rows of a CSV file as dicts."""
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
@@ -73,6 +78,35 @@ def test_a_column_that_came_after_the_checkpoint_is_cut_off(tmp_path):
     resumed_runs.fit(folder, lambda: [logger, look], break_at=6, checkpoint=Every(steps=5))
     assert len(seen[0].splitlines()) == 2
     assert seen[0].startswith("step,epoch,loss,val_loss\n4,1,")
+
+
+characters = st.characters(codec="utf-8", exclude_categories=["Cc"])
+names = st.text(characters, min_size=1).filter(lambda name: name not in ("step", "epoch"))
+rows = st.lists(st.dictionaries(names, st.floats(allow_nan=False), max_size=3), max_size=6)
+
+
+@given(rows=rows, cut=st.integers(0, 6))
+def test_any_names_and_numbers_come_back_and_a_cut_leaves_what_was_there(rows, cut):
+    """Whatever metrics are called, in any script: a reader finds them, and a resumed run what a checkpoint counts."""
+    cut = min(cut, len(rows))
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "epochs.csv"
+        logger = CSVLogger(folder)
+        run = SimpleNamespace(state=SimpleNamespace(step=0, epoch=0), resuming=False)
+        logger.on_fit_start(run)
+        for i in range(len(rows) + 1):
+            if i == cut:
+                state, content = logger.state_dict(), path.read_bytes()
+            if i < len(rows):
+                logger.on_epoch_end(run, rows[i])
+        logger.on_fit_end(run, None)
+        expected = [{name: str(value) for name, value in row.items()} for row in rows]
+        assert [{name: cell for name, cell in list(row.items())[2:] if cell} for row in table(path)] == expected
+        run.state.step, resumed = 1, CSVLogger(folder)
+        resumed.load_state_dict(state)
+        resumed.on_fit_start(run)
+        resumed.on_fit_end(run, None)
+        assert path.read_bytes() == content
 
 
 def test_a_new_run_does_not_overwrite_an_older_one(tmp_path):

@@ -1,8 +1,11 @@
-"""PlotCurves, ConfusionMatrix and SampleImages: what is in the pictures, read from the figures, and when they are drawn."""
+"""PlotCurves, ConfusionMatrix and SampleImages: what is in the figures, and when they are drawn."""
 
 import importlib.util
+import itertools
+import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -71,6 +74,14 @@ def test_a_picture_is_drawn_when_asked_and_at_the_end(tmp_path, monkeypatch, eve
 
 
 @needs_matplotlib
+def test_seconds_count_from_the_last_picture(tmp_path, monkeypatch):
+    """Of twelve steps of a second each, every five seconds and at the end."""
+    clock = SimpleNamespace(perf_counter=itertools.count().__next__)
+    monkeypatch.setattr("minitorch.trainer.trainer.time", clock)
+    assert len(figures(monkeypatch, PlotCurves(tmp_path, every=Every(seconds=5)), epochs=3)) == 3
+
+
+@needs_matplotlib
 def test_the_file_is_a_picture(tmp_path, monkeypatch):
     """A PNG file lies in the folder, and no half-written one beside it."""
     loader = samples([0, 1, 2, 0], [0, 1, 2, 1])
@@ -91,9 +102,8 @@ from minitorch.trainer.callbacks import ConfusionMatrix, PlotCurves, SampleImage
 small_runs.trainer(PlotCurves({str(tmp_path)!r})).fit(small_runs.batches(), epochs=1)
 assert "matplotlib.pyplot" not in sys.modules
 """
-    subprocess.run(
-        [sys.executable, "-c", program], check=True, env={"PYTHONPATH": ":".join(sys.path), "HOME": str(tmp_path)}
-    )
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path), "HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", program], check=True, env=environment)
 
 
 @pytest.mark.parametrize("cls", [PlotCurves, ConfusionMatrix, SampleImages])
@@ -121,14 +131,9 @@ def test_a_bare_number_is_no_trigger():
 def test_curves_have_the_history(tmp_path, monkeypatch):
     """A panel for each metric, with the points of the history; training and validation share one."""
     add = small_runs.at("on_epoch_end", lambda trainer, metrics: metrics.update(lr=0.5 / trainer.state.epoch))
-    run_figures = figures(
-        monkeypatch,
-        add,
-        PlotCurves(tmp_path),
-        epochs=2,
-        validation={"a": small_runs.batches(1), "b": small_runs.batches(2)},
-    )
-    panels = {axes.get_title(loc="left"): axes for axes in run_figures[0].axes if axes.axison}
+    validation = {"a": small_runs.batches(1), "b": small_runs.batches(2)}
+    (figure,) = figures(monkeypatch, add, PlotCurves(tmp_path), epochs=2, validation=validation)
+    panels = {axes.get_title(loc="left"): axes for axes in figure.axes if axes.axison}
     assert list(panels) == ["loss", "lr"]
     labels = [line.get_label() for line in panels["loss"].lines]
     assert labels == ["training", "validation, a", "validation, b"]
@@ -188,6 +193,7 @@ def test_confusion_is_by_true_class_then_answer():
     """Row i, column j: how often i was taken for j."""
     counts = confusion(np.array([1, 1, 0]), np.array([0, 0, 1], np.uint8), 3)
     assert counts.tolist() == [[0, 2, 0], [1, 0, 0], [0, 0, 0]]
+    assert confusion(np.array([5]), np.array([100], np.uint8), 101)[100, 5] == 1  # beyond what the type of t holds
 
 
 def test_a_class_without_an_output_is_an_error():
