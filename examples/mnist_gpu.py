@@ -62,7 +62,8 @@ def main():
         ],
     )
     result = trainer.fit(train_loader, test_loader, epochs=args.epochs, resume=args.resume)
-    print(f"test accuracy {result.metrics['val_accuracy']:.4f} after {result.state.epoch} epochs")
+    if "val_accuracy" in result.metrics:  # not if the run was stopped in its first epoch
+        print(f"test accuracy {result.metrics['val_accuracy']:.4f} after {result.state.epoch} epochs")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from minitorch.autograd.function import Function
 from minitorch.autograd.fused import Fused
 from minitorch.autograd.primitive import primitive
 from minitorch.config import Config, no_grad, test_mode, using_config
+from minitorch.cpu.threads import get_num_threads, set_num_threads
 from minitorch.cuda import Device, as_cupy, as_numpy
 from minitorch.dataloader import DataLoader, SeqDataLoader
 from minitorch.datasets import Dataset
@@ -19,6 +20,6 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "Callback", "Config", "DataLoader", "Dataset", "Device", "Every", "Function", "Fused", "Layer", "Model",
     "Parameter", "SeqDataLoader", "Trainer", "Variable", "as_cupy", "as_numpy", "as_variable", "cuda", "datasets",
-    "errors", "functions", "layers", "models", "no_grad", "optimizers", "primitive", "random", "seed", "test_mode",
-    "trainer", "transforms", "using_config", "utils",
+    "errors", "functions", "get_num_threads", "layers", "models", "no_grad", "optimizers", "primitive", "random",
+    "seed", "set_num_threads", "test_mode", "trainer", "transforms", "using_config", "utils",
 ]  # fmt: skip

@@ -17,6 +17,8 @@ __all__ = [
     "array_allclose",
     "array_equal",
     "directional_check",
+    "get_conv_outsize",
+    "get_deconv_outsize",
     "get_dot_graph",
     "get_file",
     "gradient_check",
@@ -58,3 +60,13 @@ def pair(x: int | tuple[int, int]) -> tuple[int, int]:
     if not isinstance(both, tuple) or len(both) != 2:
         raise ConfigError(f"pair: got {x!r}; give an integer, or a tuple of two")
     return both
+
+
+def get_conv_outsize(input_size: int, kernel_size: int, stride: int, pad: int) -> int:
+    """How many pixels, along one axis, a convolution or pooling gives for `input_size` of them."""
+    return (input_size + 2 * pad - kernel_size) // stride + 1
+
+
+def get_deconv_outsize(size: int, k: int, s: int, p: int) -> int:
+    """How many pixels, along one axis, `F.deconv2d` gives for `size` of them: kernel `k`, stride `s`, pad `p`."""
+    return s * (size - 1) + k - 2 * p

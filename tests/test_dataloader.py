@@ -3,12 +3,12 @@
 import sys
 from itertools import chain, pairwise
 
-import fake_cupy
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import fake_cupy
 import minitorch.dataloader
 import minitorch.random
 from minitorch.cuda import as_numpy, get_array_module

@@ -9,7 +9,7 @@ from minitorch.cpu.threads import parallel
 
 Array = Any  # a NumPy or CuPy array
 
-BLOCK_BYTES = 1 << 18  # of all arrays together: with what is computed on the way, about half a second-level cache
+BLOCK_BYTES = 1 << 19  # of all arrays together: with what is computed on the way, about a second-level cache
 
 
 def in_blocks(f: Callable[..., None], *arrays: Array) -> None:

@@ -2,8 +2,22 @@
 
 from minitorch.cuda.array_module import as_cupy, as_numpy, get_array_module, has_gpu, is_array, xp_of
 from minitorch.cuda.device import Device
+from minitorch.cuda.gemm import gemm
+from minitorch.cuda.graph import CapturedStep, DeviceScalar, preserved
 
-__all__ = ["Device", "as_cupy", "as_numpy", "get_array_module", "gpu_enable", "is_array", "xp_of"]
+__all__ = [
+    "CapturedStep",
+    "Device",
+    "DeviceScalar",
+    "as_cupy",
+    "as_numpy",
+    "gemm",
+    "get_array_module",
+    "gpu_enable",
+    "is_array",
+    "preserved",
+    "xp_of",
+]
 
 gpu_enable: bool  # whether a device works; asked anew each time, since importing minitorch must not import CuPy
 

@@ -15,10 +15,20 @@ from minitorch.variable import Parameter, Variable, as_variable
 
 
 class _Kernels(Layer):
-    """Base of both: kernels W, which start as normal × sqrt(1 / (C · KH · KW)), C the input channels, and b, zeros."""
+    """Base of both: kernels W, which start as normal × gain × sqrt(1 / (C · KH · KW)), and b, which starts as zeros.
+
+    C is the number of input channels that a kernel sees.
+    """
 
     def __init__(
-        self, out_channels: int, window: Window, nobias: bool, dtype: Any, in_channels: int | None, groups: int
+        self,
+        out_channels: int,
+        window: Window,
+        nobias: bool,
+        dtype: Any,
+        in_channels: int | None,
+        groups: int = 1,
+        gain: float = 1.0,
     ) -> None:
         super().__init__()
         who = type(self).__name__
@@ -33,6 +43,7 @@ class _Kernels(Layer):
         self.out_channels = out_channels
         self.window = window
         self.groups = groups
+        self.gain = gain
         self.W = Parameter(None, name="W", shape=self._kernel_shape(in_channels), dtype=dtype)
         self.b = None if nobias else Parameter(np.zeros(out_channels, dtype=dtype), name="b")
         if in_channels is not None:
@@ -44,7 +55,7 @@ class _Kernels(Layer):
     def _draw_weights(self, in_channels: int) -> None:
         shape = self._kernel_shape(in_channels)
         W = random.normal("weights", shape, self.W.wanted_dtype)  # type: ignore[arg-type]
-        W *= math.sqrt(1 / (in_channels // self.groups * math.prod(self.window.kernel)))
+        W *= self.gain * math.sqrt(1 / (in_channels // self.groups * math.prod(self.window.kernel)))
         self.W.assign(W)
 
     def _size(self, x: Any) -> None:
@@ -89,6 +100,8 @@ class Conv2d(_Kernels):
         in_channels: the number of channels of the input; None: taken from the first call.
         dilation: the distance between the pixels that a kernel meets.
         groups: into how many groups the channels are cut.
+        gain: the deviation with which W starts is `gain / sqrt(inputs of a pixel)`. With sqrt(2) the variance stays as
+            it is through a deep stack of convolutions and `relu` (He et al., ICCV 2015).
 
     Raises:
         ConfigError: a size is too small, or `groups` does not divide the channels.
@@ -106,9 +119,10 @@ class Conv2d(_Kernels):
         *,
         dilation: Size = 1,
         groups: int = 1,
+        gain: float = 1.0,
     ) -> None:
         window = Window.of("Conv2d", kernel_size, stride, pad, dilation)
-        super().__init__(out_channels, window, nobias, dtype, in_channels, groups)
+        super().__init__(out_channels, window, nobias, dtype, in_channels, groups, gain)
 
     def _kernel_shape(self, in_channels: int | None) -> tuple[int | None, ...]:
         return self.out_channels, in_channels and in_channels // self.groups, *self.window.kernel
@@ -147,7 +161,7 @@ class Deconv2d(_Kernels):
         in_channels: int | None = None,
     ) -> None:
         window = Window.of("Deconv2d", kernel_size, stride, pad)
-        super().__init__(out_channels, window, nobias, dtype, in_channels, 1)
+        super().__init__(out_channels, window, nobias, dtype, in_channels)
 
     def _kernel_shape(self, in_channels: int | None) -> tuple[int | None, ...]:
         return in_channels, self.out_channels, *self.window.kernel

@@ -24,9 +24,9 @@ def dezero_weights(name: str) -> dict[str, Array]:
     """
     path = get_file(DEZERO_URL.format(name))
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {key.replace("/", "."): file[key] for key in file.files}
-    except (OSError, ValueError, AttributeError, zipfile.BadZipFile) as error:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return {key.replace("/", "."): arrays[key] for key in arrays.files}
+    except (OSError, EOFError, ValueError, AttributeError, TypeError, zipfile.BadZipFile) as error:
         raise CheckpointError(f"{path} is no whole .npz file of arrays ({error}); delete it and run again") from error
 
 

@@ -1,5 +1,6 @@
 """`SqueezeNet`: an image classifier with fifty times fewer Parameters than AlexNet."""
 
+import math
 from typing import Any
 
 from minitorch import functions as F
@@ -12,6 +13,7 @@ from minitorch.variable import Variable
 VERSIONS = {"1.0": ((96, 7), (2, 5, 9)), "1.1": ((64, 3), (2, 4, 6))}
 # The channels of each Fire layer, squeezed and expanded on either side.
 FIRES = {2: (16, 64), 3: (16, 64), 4: (32, 128), 5: (32, 128), 6: (48, 192), 7: (48, 192), 8: (64, 256), 9: (64, 256)}
+GAIN = math.sqrt(2)  # without it, nothing would be left of the scores after so many relu
 
 
 class SqueezeNet(Model):
@@ -34,7 +36,7 @@ class SqueezeNet(Model):
             raise ConfigError(f"SqueezeNet: version is {version!r}; it can be {' or '.join(map(repr, VERSIONS))}")
         self.version = version
         channels, kernel_size = VERSIONS[version][0]
-        self.conv1 = L.Conv2d(channels, kernel_size, 2)
+        self.conv1 = L.Conv2d(channels, kernel_size, 2, gain=GAIN)
         for i, (squeezed, expanded) in FIRES.items():
             setattr(self, f"fire{i}", Fire(squeezed, expanded))
         self.conv10 = L.Conv2d(classes, 1)
@@ -60,9 +62,9 @@ class Fire(L.Layer):
 
     def __init__(self, squeezed: int, expanded: int) -> None:
         super().__init__()
-        self.squeeze = L.Conv2d(squeezed, 1)
-        self.expand1x1 = L.Conv2d(expanded, 1)
-        self.expand3x3 = L.Conv2d(expanded, 3, pad=1)
+        self.squeeze = L.Conv2d(squeezed, 1, gain=GAIN)
+        self.expand1x1 = L.Conv2d(expanded, 1, gain=GAIN)
+        self.expand3x3 = L.Conv2d(expanded, 3, pad=1, gain=GAIN)
 
     def forward(self, x: Any) -> Variable:
         """(N, C, H, W) -> (N, 2 * expanded, H, W)."""

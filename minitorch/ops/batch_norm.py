@@ -1,5 +1,6 @@
 """Batch normalisation, with the statistics of the batch or with given ones."""
 
+import math
 from typing import Any
 
 from minitorch.autograd.fused import Fused
@@ -14,7 +15,7 @@ def moments(x: Array) -> tuple[Array, Array]:
     xp = xp_of(x)
     x = _lines(x)
     count = x.size // x.shape[1]
-    dtype = xp.result_type(x.dtype, xp.float32)  # squares in float16 would overflow
+    dtype = _wide(x)
     sums = xp.empty(x.shape[:2], dtype)
 
     def add(sums: Array, x: Array) -> None:
@@ -32,9 +33,15 @@ def moments(x: Array) -> tuple[Array, Array]:
     return mean, sums.sum(axis=0) / count
 
 
+def _wide(x: Array) -> Any:
+    """The dtype to sum in: that of x, but float32 for float16, whose squares would overflow."""
+    xp = xp_of(x)
+    return xp.result_type(x.dtype, xp.float32)
+
+
 def _lines(a: Array) -> Array:
     """(N, C, ...) as (N, C, L)."""
-    return a.reshape((*a.shape[:2], -1))
+    return a.reshape((*a.shape[:2], math.prod(a.shape[2:])))
 
 
 def batch_norm_reference(x: Any, gamma: Any, beta: Any, mean: Array, var: Array, *, eps: float, of_batch: bool) -> Any:
@@ -85,10 +92,11 @@ def _backward(
 def _backward_parameters(g: Array, x: Array, mean: Array) -> tuple[Array, Array]:
     """The sums of `g * (x - mean)` and of `g` for each channel."""
     xp = xp_of(x)
-    sums = xp.empty((len(x), 2, x.shape[1]), mean.dtype)
+    dtype = _wide(x)
+    sums = xp.empty((len(x), 2, x.shape[1]), dtype)
 
     def add(sums: Array, g: Array, x: Array) -> None:
-        g.sum(axis=2, dtype=mean.dtype, out=sums[:, 1])
+        g.sum(axis=2, dtype=dtype, out=sums[:, 1])
         d = x - mean[:, None]
         d *= g
         d.sum(axis=2, out=sums[:, 0])

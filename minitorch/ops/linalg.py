@@ -1,5 +1,6 @@
 """Matrix products."""
 
+import math
 from typing import Any
 
 from minitorch.autograd.node import Array
@@ -66,18 +67,18 @@ def linear(x: Array, W: Array, b: Array | None) -> Array:
         )
     if b is not None and b.shape != (W.shape[1],):
         raise ShapeError(f"linear: b {b.shape} does not fit W {W.shape}; b must have shape ({W.shape[1]},)")
-    y = xp_of(x).matmul(x, W)
+    y = xp_of(x).matmul(_rows(x), W)  # one product of matrices, where a stack of them would be many small ones
     if b is not None:
         y += b
-    return y
+    return y if x.ndim == 2 else y.reshape((*x.shape[:-1], W.shape[1]))
 
 
 def _rows(x: Any) -> Any:
-    return x if x.ndim == 2 else x.reshape((-1, x.shape[-1]))
+    return x if x.ndim == 2 else x.reshape((math.prod(x.shape[:-1]), x.shape[-1]))
 
 
 linear.defvjp(
-    lambda g, y, x, W, b: matmul(g, W.T),
+    lambda g, y, x, W, b: matmul(_rows(g), W.T).reshape(x.shape),
     lambda g, y, x, W, b: matmul(_rows(x).T, _rows(g)),
     lambda g, y, x, W, b: g,  # the engine sums it to the shape of b
 )

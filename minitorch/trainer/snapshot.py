@@ -84,7 +84,7 @@ def named(callbacks: list[Callback]) -> dict[str, Callback]:
 def save(trainer: "Trainer", path: str | PathLike[str]) -> None:
     """Write the state of `trainer` to one file, whole or not at all."""
     arrays: dict[str, Any] = {}
-    meta = _without_arrays(state_dict(trainer), (), arrays)
+    meta = _without_arrays(trainer.state_dict(), (), arrays)
     serialize.save(path, arrays, {"checkpoint": meta})
 
 
@@ -104,7 +104,7 @@ def load(trainer: "Trainer", path: str | PathLike[str]) -> None:
     for name, array in content.arrays.items():
         _put(tree, name.split("/"), array)
     try:
-        load_state_dict(trainer, tree)
+        trainer.load_state_dict(tree)
     except (StateError, CheckpointError) as error:
         raise type(error)(f"{path}: {error}") from error
 

@@ -57,7 +57,7 @@ class Trainer:
         history: the metrics of each epoch.
         validation: the newest validation metrics of the epoch under way.
         checkpoint: the newest checkpoint written.
-        timings: measured seconds by name, kept apart from metrics since no two runs have the same.
+        timings: measurements by name (seconds, memory, ...), kept apart from metrics since no two runs have the same.
         stage: "train", "validate", "predict", or "idle".
         ending: how and why the run ends at this safe point; None while it goes on.
         resuming: whether `fit` was asked to go on with an earlier run, even if that left no checkpoint.

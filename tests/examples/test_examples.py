@@ -1,5 +1,6 @@
-"""The examples, each run as a user runs it, on little data."""
+"""The examples of the book and of MNIST, each run as a user runs it, on little data."""
 
+import math
 import re
 import runpy
 import shutil
@@ -42,8 +43,8 @@ def run(examples, tmp_path, monkeypatch, capsys):
     return start
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.py") if "argparse" in path.read_text()))
-def test_every_example_with_options_explains_them(run, capsys, name):
+@pytest.mark.parametrize("name", ["minimize.py", "mnist_gpu.py", "spiral.py", "tanh_derivatives.py"])
+def test_help_explains_the_options(run, capsys, name):
     """`--help` says what the example is for, names its options, and ends with 0."""
     with pytest.raises(SystemExit) as end:
         run(name, "--help")
@@ -113,3 +114,33 @@ def test_mnist_gpu_begins_anew_without_resume(run):
     for _ in range(2):
         out, _ = run("mnist_gpu.py", "--epochs", "1", "--batch-size", "200", "--lr", "0.1", "--device", "cpu")
     assert "completed: 1 epochs done (step 2," in out
+
+
+def test_minimize(run):
+    """Gradient descent comes near (1, 1) from far, and Newton's method finds the other minimum to the last digit."""
+    out, _ = run("minimize.py", "--iterations", "2000")
+    descent, newton = out.split("x^4 - 2x^2, Newton's method:\n")
+    assert descent.splitlines()[0] == "Rosenbrock function, gradient descent:"
+    points = [tuple(map(float, re.findall(r"-?\d\.\d+", line))) for line in descent.splitlines()[1:]]
+    assert points[0] == (0.0, 2.0)
+    distances = [(x - 1) ** 2 + (y - 1) ** 2 for x, y in points]
+    assert distances == sorted(distances, reverse=True)
+    assert newton.splitlines()[-1].split() == ["7:", "1.000000000000"]
+
+
+def test_spiral(run):
+    """It prints ten rows and the end, with a loss that falls."""
+    out, _ = run("spiral.py", "--epochs", "20")
+    *rows, end = out.splitlines()
+    losses = [float(re.search(r" loss (\d\.\d{4})", line)[1]) for line in rows]
+    assert len(losses) == 10
+    assert losses[-1] < losses[0] - 0.2
+    assert re.fullmatch(r"at the end: loss [\d.]+  accuracy [\d.]+  val_loss [\d.]+  val_accuracy [\d.]+", end)
+
+
+def test_tanh_derivatives(run):
+    """The values are those of the derivatives of tanh, written out."""
+    out, _ = run("tanh_derivatives.py", "--order", "3")
+    y = math.tanh(1)
+    expected = [y, 1 - y**2, -2 * y * (1 - y**2), (1 - y**2) * (6 * y**2 - 2)]
+    assert out.splitlines() == [f"derivative {n} of tanh at 1: {value:+.6f}" for n, value in enumerate(expected)]

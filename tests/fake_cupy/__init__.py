@@ -6,8 +6,11 @@
 It refuses what CuPy refuses: implicit conversion, host arrays among device operands, keywords that CuPy lacks, cuBLAS
 and copies during a stream capture. It also refuses what CuPy lets pass but hides a cost or a bug: NumPy's functions on
 device arrays, host arrays as an index, lists as operands, operands on another device than the current one, `add.at`, an
-index out of range (CuPy wraps it around). Fresh memory is garbage. Work is done at once on the host, also during a
-capture, and launching a graph repeats nothing.
+index out of range (CuPy wraps it around), a kernel's first launch during a capture, launches that do not fit the
+declaration of the kernel, arrays whose memory pool is gone. Fresh memory is garbage.
+
+Work is done at once on the host; but what is captured is done by each launch of the graph, and not before. A kernel of
+`minitorch.cuda.kernels` is run by its definition in NumPy, a product of `minitorch.cuda.gemm` from raw addresses.
 
 `counts`, `counting()` and `no_transfers()` tell what crossed between host and device and what made the host wait.
 """
@@ -17,12 +20,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
+from fake_cupy import cublas
 from fake_cupy.cuda import machine
+from fake_cupy.kernel import launching_by
 from fake_cupy.module import build
 from fake_cupy.traffic import Traffic, TransferError, counting, counts, current, no_transfers, reset_counts
 
 __all__ = [
-    "Traffic", "TransferError", "counting", "counts", "cupy", "installed", "no_transfers", "reset_counts",
+    "Traffic", "TransferError", "counting", "counts", "cupy", "installed", "launching_by", "machine", "no_transfers",
+    "reset_counts",
 ]  # fmt: skip
 
 cupy = build()
@@ -34,9 +40,12 @@ def installed(devices: int = 1) -> Iterator[ModuleType]:
     modules = {"cupy": cupy, "cupy.cuda": cupy.cuda}
     before = {name: sys.modules.get(name) for name in modules}
     devices_before, machine.devices = machine.devices, devices
+    machine.loaded.clear()
+    machine.launches.clear()
     sys.modules.update(modules)
     try:
-        yield cupy
+        with cublas.installed():
+            yield cupy
     finally:
         machine.devices = devices_before
         current.__init__()  # no stream or device stays current

@@ -20,7 +20,7 @@ ARRAY_PRIORITY = 100  # as CuPy's
 class ndarray:  # noqa: N801  # CuPy's name
     """An array on the pretended device."""
 
-    __slots__ = ("__weakref__", "_base", "_device", "_np")
+    __slots__ = ("__weakref__", "_base", "_device", "_memory", "_np")
     __array_priority__ = ARRAY_PRIORITY
 
     def __init__(
@@ -37,12 +37,13 @@ class ndarray:  # noqa: N801  # CuPy's name
         self._base = base
         self._device = current.device if base is None else base._device
         if base is None:
-            cuda.machine.used += a.nbytes
+            self._memory = cuda.get_allocator()(a.nbytes)
+            traffic.adopted(self)
         return self
 
     def __del__(self) -> None:
         if getattr(self, "_base", self) is None:
-            cuda.machine.used -= self._np.nbytes
+            traffic.dropped(self)
 
     # what is known without asking the device
 
@@ -68,6 +69,12 @@ class ndarray:  # noqa: N801  # CuPy's name
             c_contiguous=f.c_contiguous, f_contiguous=f.f_contiguous, forc=f.forc, fnc=f.fnc, owndata=self._base is None
         )
 
+    def _inside(self) -> np.ndarray[Any, Any]:
+        """The NumPy array inside, for work on it."""
+        owner = self if self._base is None else self._base
+        assert owner._memory.alive, "the memory pool that this array is in has been freed: its memory is another's now"
+        return self._np
+
     def __len__(self) -> int:
         return len(self._np)
 
@@ -85,8 +92,8 @@ class ndarray:  # noqa: N801  # CuPy's name
     def _fetch(self, what: str, order: str = "C", out: Any = None, blocking: bool = True) -> Any:
         traffic.to_host(what, self.nbytes, blocking=blocking)
         if out is None:
-            return self._np.copy(order)
-        out[...] = self._np
+            return self._inside().copy(order)
+        out[...] = self._inside()
         return out
 
     def item(self) -> Any:
@@ -175,13 +182,15 @@ class ndarray:  # noqa: N801  # CuPy's name
     # indexing
 
     def __getitem__(self, key: Any) -> "ndarray":
-        return wrap(self._np[_index(key)], [self])
+        plain = _index(key)
+        return do(lambda: self._np[plain], [self])
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if isinstance(value, list | tuple):
             raise unsupported("assignment to items", value)
         _same_device("assignment to items", [self, *([value] if isinstance(value, ndarray) else [])])
-        self._np[_index(key)] = unwrap("assignment to items", value, [])
+        plain, item = _index(key), unwrap("assignment to items", value, [])
+        do(lambda: self._np.__setitem__(plain, item), [])
 
     # operators follow below the class
 
@@ -192,15 +201,33 @@ def call(name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> 
     args = tuple([unwrap(name, a, arrays) for a in args])
     kwargs = {key: unwrap(name, a, arrays) for key, a in kwargs.items()}
     _same_device(name, arrays)
+    return do(lambda: function(*args, **kwargs), arrays)
+
+
+def do(work: Callable[[], Any], inputs: list[ndarray]) -> Any:
+    """Do work on NumPy arrays and wrap what it returns; under a capture, have it done at each launch too."""
     with np.errstate(all="ignore"):  # a device gives no floating-point warnings
-        return wrap(function(*args, **kwargs), arrays)
+        result = wrap(work(), inputs)
+    capture = traffic.capture()
+    if capture is not None:
+        capture.record(work, arrays_in(result))
+    return result
+
+
+def arrays_in(result: Any) -> list[np.ndarray[Any, Any]]:
+    """The NumPy arrays in a result, whether it is wrapped or not, in their order."""
+    if isinstance(result, list | tuple):
+        return [a for r in result for a in arrays_in(r)]
+    if isinstance(result, ndarray):
+        return [result._np]
+    return [np.asarray(result)] if isinstance(result, np.ndarray | np.generic) else []
 
 
 def unwrap(name: str, a: Any, arrays: list[ndarray]) -> Any:
     """The NumPy array inside `a`, also within sequences; those found are added to `arrays`."""
     if isinstance(a, ndarray):
         arrays.append(a)
-        return a._np
+        return a._inside()
     if type(a) in (list, tuple):
         return type(a)([unwrap(name, b, arrays) for b in a])
     if hasattr(a, "__array_ufunc__") and not isinstance(a, np.generic | type):

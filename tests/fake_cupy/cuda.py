@@ -1,13 +1,18 @@
-"""The stand-in for `cupy.cuda`: devices, streams, events and graphs that keep their books and do no work."""
+"""The stand-in for `cupy.cuda`: devices, streams and events that keep their books, memory pools, graphs."""
 
 import itertools
+import sys
 import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
 import attrs
 
 from fake_cupy import traffic
+from fake_cupy.capture import Capture, Graph
 from fake_cupy.traffic import current
 
 DEVICE_BYTES = 2**34  # the memory that each pretended device has
@@ -15,10 +20,19 @@ DEVICE_BYTES = 2**34  # the memory that each pretended device has
 
 @attrs.define
 class Machine:
-    """The pretended machine: how many devices it has, and the bytes that live arrays hold on them."""
+    """The pretended machine.
+
+    Attributes:
+        devices: how many it has.
+        used: bytes that live arrays hold on them.
+        loaded: kernels that have been compiled and loaded.
+        launches: the names of all kernels launched, in their order.
+    """
 
     devices: int = 1
     used: int = 0
+    loaded: set[str] = attrs.field(factory=set)
+    launches: list[str] = attrs.field(factory=list)
 
 
 machine = Machine()
@@ -77,22 +91,6 @@ class Device:
         return f"<CUDA Device {self.id}>"
 
 
-class Graph:
-    """What was captured. Work is done at once on the host, so launching it only counts."""
-
-    def __init__(self) -> None:
-        self.launches = 0
-        self.uploads = 0
-
-    def launch(self, stream: "Stream | None" = None) -> None:
-        """Count a launch."""
-        self.launches += 1
-
-    def upload(self, stream: "Stream | None" = None) -> None:
-        """Count an upload."""
-        self.uploads += 1
-
-
 class Stream:
     """A stream; all work is done at once, in the order of the program."""
 
@@ -106,7 +104,7 @@ class Stream:
         self.is_non_blocking = non_blocking
         self.priority = priority or 0
         self.done = True
-        self._graph: Graph | None = None
+        self.capture: Capture | None = None
         self._before: list[Stream | None] = []
 
     def begin_capture(self, mode: int | None = None) -> None:
@@ -115,20 +113,20 @@ class Stream:
             raise CUDARuntimeError(
                 "cudaErrorStreamCaptureUnsupported: operation not permitted when stream is capturing"
             )
-        if self._graph is not None:
+        if self.capture is not None:
             raise CUDARuntimeError("cudaErrorIllegalState: the operation cannot be performed in the present state")
-        self._graph = Graph()
+        self.capture = Capture()
 
     def end_capture(self) -> Graph:
         """Stop refusing, and return the graph."""
-        if self._graph is None:
+        if self.capture is None:
             raise CUDARuntimeError("cudaErrorIllegalState: the operation cannot be performed in the present state")
-        graph, self._graph = self._graph, None
-        return graph
+        capture, self.capture = self.capture, None
+        return capture.end()
 
     def is_capturing(self) -> bool:
         """Whether a capture has begun and not ended."""
-        return self._graph is not None
+        return self.capture is not None
 
     def synchronize(self) -> None:
         """Wait for the stream, which is counted."""
@@ -203,18 +201,105 @@ def memGetInfo() -> tuple[int, int]:  # noqa: N802  # CUDA's name
 
 
 class MemoryPool:
-    """The pool that arrays come from: it knows the bytes in use and keeps no free ones."""
+    """A pool that arrays come from: it knows the bytes in use and keeps no free ones."""
+
+    def __init__(self, allocator: Any = None) -> None:
+        self._used = [0]
+
+    def malloc(self, size: int) -> "MemoryPointer":
+        """A block of so many bytes."""
+        inside = traffic.capture()
+        if inside is not None:
+            inside.pools.append(weakref.ref(self))
+        return MemoryPointer(PooledMemory(self, self._used, size), 0)
 
     def used_bytes(self) -> int:
         """Bytes that live arrays hold."""
-        return machine.used
+        return self._used[0]
 
     def total_bytes(self) -> int:
         """The same: nothing is kept for later."""
-        return machine.used
+        return self._used[0]
 
     def free_all_blocks(self, stream: Stream | None = None) -> None:
         """Nothing: nothing is kept for later."""
+
+
+class PooledMemory:
+    """A block of a pool, which it does not keep; CuPy gives its memory back when the pool goes."""
+
+    _addresses = itertools.count(4096, 4096)
+
+    def __init__(self, pool: MemoryPool, used: list[int], size: int) -> None:
+        self._pool = weakref.ref(pool)
+        self.ptr, self.size, self.device_id = next(self._addresses), size, current.device
+        self._used = used
+        used[0] += size
+        machine.used += size
+
+    @property
+    def alive(self) -> bool:
+        """Whether its pool is still there."""
+        return self._pool() is not None
+
+    def __del__(self, finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        if not finalizing():
+            self._used[0] -= self.size
+            machine.used -= self.size
+
+
+class UnownedMemory:
+    """Memory that belongs to `owner`, which it keeps."""
+
+    def __init__(self, ptr: int, size: int, owner: object, device_id: int = -1) -> None:
+        if device_id < 0 and traffic.capturing():
+            raise RuntimeError("UnownedMemory asks the driver for the device of the pointer: give device_id")
+        self.ptr, self.size, self.device_id = ptr, size, device_id
+        self._owner = owner
+
+    @property
+    def alive(self) -> bool:
+        """Whether all that it keeps is."""
+        owners = self._owner if isinstance(self._owner, tuple) else (self._owner,)
+        return all(getattr(o, "alive", True) for o in owners)
+
+
+class MemoryPointer:
+    """A place in a block; who holds it holds the block."""
+
+    def __init__(self, mem: Any, offset: int) -> None:
+        self.mem, self.ptr, self.device_id = mem, mem.ptr + offset, mem.device_id
+
+    @property
+    def alive(self) -> bool:
+        """Whether the memory is still there."""
+        return bool(self.mem.alive)
+
+
+default_pool = MemoryPool()
+
+
+def shared_malloc(size: int) -> MemoryPointer:
+    """Allocate from the pool that all code shares, which a capture must not."""
+    inside = traffic.capture()
+    if inside is not None:
+        inside.shared_bytes += size
+    return default_pool.malloc(size)
+
+
+def get_allocator() -> Callable[[int], MemoryPointer]:
+    """What memory of new arrays comes from in this thread."""
+    return current.allocator or shared_malloc
+
+
+@contextmanager
+def using_allocator(allocator: Callable[[int], MemoryPointer] | None = None) -> Iterator[None]:
+    """Inside, in this thread, memory of new arrays comes from `allocator`."""
+    before, current.allocator = current.allocator, allocator
+    try:
+        yield
+    finally:
+        current.allocator = before
 
 
 runtime = SimpleNamespace(

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from fake_cupy import cuda, traffic
-from fake_cupy.array import call, check_call, garbage, ndarray, unsupported, unwrap, wrap
+from fake_cupy.array import call, check_call, do, garbage, ndarray, unsupported, unwrap, wrap
+from fake_cupy.kernel import RawKernel
 from fake_cupy.signatures import FUNCTIONS, LINALG, SAME, UFUNCS, WITHOUT_ARRAYS
 
 # what a user of NumPy may reach for; each with the reason why it is not here
@@ -16,7 +17,6 @@ REFUSED = {
     "fuse": "it has no stand-in; write a kernel, with plain array code for where there is no compiler",
     "ElementwiseKernel": "it has no stand-in: it needs a compiler and a device",
     "ReductionKernel": "it has no stand-in: it needs a compiler and a device",
-    "RawKernel": "it has no stand-in: it needs a compiler and a device",
     "RawModule": "it has no stand-in: it needs a compiler and a device",
 }
 
@@ -112,7 +112,8 @@ def array(
     """An array on the current device: a copy from the host, counted, unless `obj` is on a device already."""
     if _any_array(obj):
         arrays: list[ndarray] = []
-        return wrap(np.array(unwrap("array", obj, arrays), dtype=dtype, copy=copy, order=order, ndmin=ndmin), arrays)
+        plain = unwrap("array", obj, arrays)
+        return do(lambda: np.array(plain, dtype=dtype, copy=copy, order=order, ndmin=ndmin), arrays)
     host = np.array(obj, dtype=dtype, order=order, ndmin=ndmin)
     if host.dtype.kind not in "biufc":
         raise ValueError(f"Unsupported dtype {host.dtype}")
@@ -151,9 +152,9 @@ def empty_like(
     prototype: ndarray, dtype: Any = None, order: Any = "K", subok: None = None, shape: Any = None
 ) -> ndarray:
     """An array of garbage with the dtype and shape of another, where none are given."""
-    result = call("empty_like", np.empty_like, prototype, dtype=dtype, order=order, shape=shape)
-    garbage(result._np)
-    return result
+    arrays: list[ndarray] = []
+    plain = unwrap("empty_like", prototype, arrays)
+    return wrap(garbage(np.empty_like(plain, dtype=dtype, order=order, shape=shape)), [])
 
 
 def result_type(*arrays_and_dtypes: Any) -> Any:
@@ -181,8 +182,8 @@ def build() -> ModuleType:
     )
     names["cuda"] = cuda_module()
     names["is_available"] = cuda.is_available
-    pool = cuda.MemoryPool()
-    names["get_default_memory_pool"] = lambda: pool
+    names["get_default_memory_pool"] = lambda: cuda.default_pool
+    names["RawKernel"] = RawKernel
     names["get_array_module"] = lambda *args: module if any(isinstance(a, ndarray) for a in args) else np
     names["__version__"] = "14.2.0"
     names["__getattr__"] = _missing
@@ -193,9 +194,13 @@ def build() -> ModuleType:
 def cuda_module() -> ModuleType:
     """The module `cupy.cuda`."""
     module = ModuleType("cupy.cuda")
-    for f in (cuda.Device, cuda.Event, cuda.Graph, cuda.MemoryPool, cuda.Stream):
+    for f in (
+        cuda.Device, cuda.Event, cuda.Graph, cuda.MemoryPointer, cuda.MemoryPool, cuda.Stream, cuda.UnownedMemory
+    ):  # fmt: skip
         setattr(module, f.__name__, f)
-    for g in (cuda.get_current_stream, cuda.get_elapsed_time, cuda.is_available):
+    for g in (
+        cuda.get_allocator, cuda.get_current_stream, cuda.get_elapsed_time, cuda.is_available, cuda.using_allocator
+    ):  # fmt: skip
         setattr(module, g.__name__, g)
     vars(module)["runtime"] = cuda.runtime
     return module

@@ -1,6 +1,7 @@
 """What crosses between host and device, and what makes the host wait for the device: counted, or refused on request."""
 
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -25,10 +26,11 @@ class Traffic:
 
 
 class _Current(threading.local):
-    """What CuPy keeps for each thread: the current stream and device; and whether a test refuses transfers here."""
+    """What CuPy keeps for each thread: stream, allocator and device; and whether a test refuses transfers here."""
 
     def __init__(self) -> None:
         self.stream: Any = None
+        self.allocator: Any = None
         self.device = 0
         self.device_stack: list[int] = []
         self.refuse = False
@@ -91,9 +93,35 @@ def synchronise(what: str, nbytes: int = 0) -> None:
         c.synchronised_bytes += nbytes
 
 
+def capture() -> Any:
+    """The capture that work given to the device now becomes part of, or None."""
+    return None if current.stream is None else current.stream.capture
+
+
 def capturing() -> bool:
     """Whether work given to the device now becomes part of a graph."""
-    return current.stream is not None and current.stream.is_capturing()
+    return capture() is not None
+
+
+live: dict[int, Any] = {}  # by id, weak references to all arrays that own memory
+
+
+def adopted(array: Any) -> None:
+    """Note an array that owns memory; under a capture its memory belongs to the graph."""
+    live[id(array)] = weakref.ref(array)
+    inside = capture()
+    if inside is not None:
+        inside.made(array)
+
+
+def dropped(array: Any) -> None:
+    """Forget an array."""
+    live.pop(id(array), None)
+
+
+def owners() -> list[Any]:
+    """All arrays that own memory now."""
+    return [a for a in (reference() for reference in list(live.values())) if a is not None]
 
 
 def gemm() -> None:

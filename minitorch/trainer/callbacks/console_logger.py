@@ -44,7 +44,9 @@ class ConsoleLogger(Callback):
         self._write("  ".join([f"{trainer.state.epoch:>5}", *cells]))
 
     def on_fit_end(self, trainer: "Trainer", result: "FitResult") -> None:
-        """Write how the run ended."""
+        """Write how the run ended, and the metrics so far where no epoch was finished."""
+        if not result.history and result.metrics:
+            self._write("  ".join(f"{name} {value:.4f}" for name, value in result.metrics.items()))
         self._write(f"{result.status}: {result.reason} (step {result.state.step}, {result.state.elapsed:.1f} s)")
         if result.checkpoint is not None:
             self._write(f"checkpoint: {result.checkpoint}")

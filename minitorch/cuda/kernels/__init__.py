@@ -1,0 +1,28 @@
+"""Fused kernels for arrays on a device, each with the NumPy function that defines it.
+
+Launchers take float32 arrays in C order, see `takes`; on NumPy arrays they compute the definition, more slowly than
+`minitorch.ops` does there. No kernel adds with atomics: the same input gives the same bits. Nothing is compiled before
+its first launch.
+"""
+
+from minitorch.cuda.kernels.activation import ACTIVATIONS, bias_activation, bias_activation_backward
+from minitorch.cuda.kernels.batch_norm import batch_norm_backward_all, batch_norm_forward, batch_norm_inference
+from minitorch.cuda.kernels.columns import col2im, im2col
+from minitorch.cuda.kernels.cross_entropy import softmax_cross_entropy_backward, softmax_cross_entropy_forward
+from minitorch.cuda.kernels.embedding import add_rows
+from minitorch.cuda.kernels.gather import gather_batch
+from minitorch.cuda.kernels.kernel import KERNELS, Kernel, source, takes
+from minitorch.cuda.kernels.layer_norm import layer_norm, layer_norm_gradient, layer_norm_parameter_gradients
+from minitorch.cuda.kernels.lstm import lstm_cell, lstm_cell_gradient
+from minitorch.cuda.kernels.philox import dropped, random_bits
+from minitorch.cuda.kernels.pooling import average_pool, average_pool_gradient, max_pool, max_pool_gradient
+from minitorch.cuda.kernels.update import Tensors, adam, gradient_norm, momentum, sgd
+
+__all__ = [
+    "ACTIVATIONS", "KERNELS", "Kernel", "Tensors", "adam", "add_rows", "average_pool", "average_pool_gradient",
+    "batch_norm_backward_all", "batch_norm_forward", "batch_norm_inference", "bias_activation",
+    "bias_activation_backward", "col2im", "dropped", "gather_batch", "gradient_norm", "im2col", "layer_norm",
+    "layer_norm_gradient", "layer_norm_parameter_gradients", "lstm_cell", "lstm_cell_gradient", "max_pool",
+    "max_pool_gradient", "momentum", "random_bits", "sgd", "softmax_cross_entropy_backward",
+    "softmax_cross_entropy_forward", "source", "takes",
+]  # fmt: skip

@@ -1,0 +1,127 @@
+// Optimizer updates of many parameters in one launch, and the norm of all their gradients.
+//
+// A block goes over one chunk of CHUNK elements: number blockIdx.x of `chunks`, (tensor, first element). Addresses of
+// parameters and their state are a table in device memory, for they stay; those of gradients are an argument.
+
+#define CHUNK 2048
+#define TENSORS 256
+
+struct Addresses {
+    uint64 at[TENSORS];
+};
+
+// What holds for one tensor: shares of the learning rate, decay added to the gradient, and decay of the parameter.
+struct Options {
+    float lr_scale, l2, decay;
+};
+
+__device__ __forceinline__ float* array_at(uint64 address) {
+    return reinterpret_cast<float*>(address);
+}
+
+// Call `change(parameter, gradient, state 1, state 2)` for each element of this block's chunk; the gradient is scaled
+// by `clip`, if that is not null, and then has its decay added. Both states may be null.
+template <int V, class F>
+__device__ void over_elements(
+    float* p, const float* g, float* s1, float* s2, int first, int last, float clip, float l2, F change) {
+    for (int i = first + threadIdx.x * V; i < last; i += BLOCK * V) {
+        Pack<float, V> a = load<V>(p + i), d = load<V>(g + i), u = {}, v = {};
+        if (s1) u = load<V>(s1 + i);
+        if (s2) v = load<V>(s2 + i);
+#pragma unroll
+        for (int k = 0; k < V; ++k) change(a.at[k], clip * d.at[k] + l2 * a.at[k], u.at[k], v.at[k]);
+        store<V>(p + i, a);
+        if (s1) store<V>(s1 + i, u);
+        if (s2) store<V>(s2 + i, v);
+    }
+}
+
+template <class F>
+__device__ __forceinline__ void over_chunk(
+    const uint64* params, const uint64* first_state, const uint64* second_state, uint64 gradient, const int* sizes,
+    const int* chunks, float l2, const float* clip, F change) {
+    int tensor = chunks[2 * blockIdx.x], first = chunks[2 * blockIdx.x + 1];
+    int last = min(first + CHUNK, sizes[tensor]);
+    float* p = array_at(params[tensor]);
+    const float* g = array_at(gradient);
+    float* s1 = first_state ? array_at(first_state[tensor]) : nullptr;
+    float* s2 = second_state ? array_at(second_state[tensor]) : nullptr;
+    float scale = clip ? clip[0] : 1;
+    if (last % 4 == 0 && aligned(p, g, s1, s2))
+        over_elements<4>(p, g, s1, s2, first, last, scale, l2, change);
+    else
+        over_elements<1>(p, g, s1, s2, first, last, scale, l2, change);
+}
+
+// p -= lr g
+KERNEL sgd_update(
+    const uint64* params, const __grid_constant__ Addresses grads, const int* sizes, const int* chunks,
+    const float* options, const float* lr, const float* clip) {
+    int tensor = chunks[2 * blockIdx.x];
+    Options o = reinterpret_cast<const Options*>(options)[tensor];
+    float rate = lr[0] * o.lr_scale;
+    over_chunk(params, nullptr, nullptr, grads.at[tensor], sizes, chunks, o.l2, clip,
+               [=](float& p, float g, float&, float&) { p -= rate * g; });
+}
+
+// v = momentum v - lr g, then p += v, or with `nesterov` p += momentum v - lr g
+KERNEL momentum_update(
+    const uint64* params, const uint64* velocities, const __grid_constant__ Addresses grads, const int* sizes,
+    const int* chunks, const float* options, const float* lr, const float* clip, float momentum, int nesterov) {
+    int tensor = chunks[2 * blockIdx.x];
+    Options o = reinterpret_cast<const Options*>(options)[tensor];
+    float rate = lr[0] * o.lr_scale;
+    over_chunk(params, velocities, nullptr, grads.at[tensor], sizes, chunks, o.l2, clip,
+               [=](float& p, float g, float& v, float&) {
+                   v = momentum * v - rate * g;
+                   p += nesterov ? momentum * v - rate * g : v;
+               });
+}
+
+// m and v are means of g and g g; p -= lr (m_hat / (sqrt(v_hat) + eps) + decay p), in step number `step`, from 1.
+KERNEL adam_update(
+    const uint64* params, const uint64* means, const uint64* squares, const __grid_constant__ Addresses grads,
+    const int* sizes, const int* chunks, const float* options, const float* lr, const float* clip,
+    const long long* step, double beta1, double beta2, double eps) {
+    __shared__ float shared_rate, shared_least;
+    int tensor = chunks[2 * blockIdx.x];
+    Options o = reinterpret_cast<const Options*>(options)[tensor];
+    double rate_now = double(lr[0]) * o.lr_scale;
+    if (threadIdx.x == 0) {
+        double t = step[0], root = sqrt(1 - pow(beta2, t));
+        shared_rate = rate_now * root / (1 - pow(beta1, t));
+        shared_least = eps * root;
+    }
+    __syncthreads();
+    float rate = shared_rate, least = shared_least, shrink = 1 - rate_now * o.decay;
+    float keep1 = beta1, rest1 = 1 - beta1, keep2 = beta2, rest2 = 1 - beta2;
+    over_chunk(params, means, squares, grads.at[tensor], sizes, chunks, o.l2, clip,
+               [=](float& p, float g, float& m, float& v) {
+                   m = keep1 * m + rest1 * g;
+                   v = keep2 * v + rest2 * g * g;
+                   p = shrink * p - rate * m / (sqrtf(v) + least);
+               });
+}
+
+// The sum of squares of this block's chunk of gradients.
+KERNEL chunk_squares(float* partial, const __grid_constant__ Addresses grads, const int* sizes, const int* chunks) {
+    int tensor = chunks[2 * blockIdx.x], first = chunks[2 * blockIdx.x + 1];
+    int last = min(first + CHUNK, sizes[tensor]);
+    const float* g = array_at(grads.at[tensor]);
+    float sum = 0;
+    for (int i = first + threadIdx.x; i < last; i += BLOCK) sum += g[i] * g[i];
+    sum = group_sum<BLOCK>(sum);
+    if (threadIdx.x == 0) partial[blockIdx.x] = sum;
+}
+
+// The norm, and by what to multiply gradients so that it is at most `longest`; for one block.
+KERNEL clip_scale(const float* partial, int count, float longest, float* norm, float* clip) {
+    double sum = 0;
+    for (int i = threadIdx.x; i < count; i += BLOCK) sum += partial[i];
+    sum = group_sum<BLOCK>(sum);
+    if (threadIdx.x == 0) {
+        norm[0] = sqrt(sum);
+        float scale = longest / (norm[0] + 1e-6f);
+        clip[0] = scale > 1 ? 1 : scale;
+    }
+}

@@ -1,0 +1,237 @@
+"""Optimizer updates of all parameters in one launch, and the norm of all their gradients.
+
+`Tensors` holds what stays the same from step to step: where parameters and state are, and how they are cut into chunks.
+Gradients may be other arrays in every step; their addresses are an argument of the launch, which costs no transfer, and
+a captured launch keeps them. The learning rate, the step number and the scale of clipping are read from the device.
+"""
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+
+from minitorch.cuda.array_module import xp_of
+from minitorch.cuda.kernels.kernel import kernel, takes
+from minitorch.errors import ShapeError
+
+Array = Any
+
+CHUNK = 2048  # elements that one block goes over
+TENSORS = 256  # whose addresses fit into the arguments of one launch
+ADDRESSES = np.dtype([("at", np.uint64, TENSORS)])
+
+
+@attrs.frozen
+class Group:
+    """Up to TENSORS parameters that one launch updates, in arrays on the device.
+
+    Attributes:
+        addresses: of parameters, and of each of their states: uint64, (1 + states, T).
+        sizes: int32, (T,).
+        chunks: int32, (blocks, 2): tensor and first element of each chunk.
+        options: float32, (T, 3): of each tensor the share of the learning rate, the decay that is added to the gradient
+            (as by the hook `WeightDecay`), and the decay of the parameter itself (as by AdamW).
+        members: which tensors they are, of all.
+    """
+
+    addresses: Array
+    sizes: Array
+    chunks: Array
+    options: Array
+    members: slice
+
+
+class Tensors:
+    """Parameters and their optimizer state, which stay where they are in device memory.
+
+    Args:
+        params: float32 arrays in C order, on one device; changed in place.
+        states: for each kind of state a list of arrays, one for each parameter.
+        options: for each parameter (lr_scale, l2, decay); see `Group`.
+
+    Raises:
+        ShapeError: an array is not float32 in C order, or state and parameter differ in shape.
+    """
+
+    def __init__(
+        self,
+        params: Sequence[Array],
+        *states: Sequence[Array],
+        options: Sequence[tuple[float, float, float]] | None = None,
+    ) -> None:
+        self.params = list(params)
+        self.states = [list(state) for state in states]
+        for same in zip(self.params, *self.states, strict=True):
+            _check("Tensors", *same)
+        options = [(1.0, 0.0, 0.0)] * len(self.params) if options is None else options
+        self.options = np.array(options, np.float32).reshape(len(self.params), 3)
+        groups = [self._group(slice(i, i + TENSORS)) for i in range(0, len(self.params), TENSORS)]
+        self.groups = [group for group in groups if len(group.chunks)]
+
+    def _group(self, members: slice) -> Group:
+        put = xp_of(self.params[0]).asarray
+        addresses = [[address_of(a) for a in arrays[members]] for arrays in (self.params, *self.states)]
+        sizes = [p.size for p in self.params[members]]
+        chunks = [(i, first) for i, size in enumerate(sizes) for first in range(0, size, CHUNK)]
+        return Group(
+            put(np.array(addresses, np.uint64)),
+            put(np.array(sizes, np.int32)),
+            put(np.array(chunks, np.int32).reshape(-1, 2)),
+            put(self.options[members]),
+            members,
+        )
+
+    def gradients(self, grads: Sequence[Array], group: Group) -> Any:
+        """The addresses of the gradients of a group, to be passed by value.
+
+        Raises:
+            ShapeError: there are not as many gradients as parameters, or one has another shape, dtype or order.
+        """
+        if len(grads) != len(self.params):
+            raise ShapeError(f"Tensors: {len(grads)} gradients for {len(self.params)} parameters; give one for each")
+        by_value = np.zeros((), ADDRESSES)
+        for i, (p, g) in enumerate(zip(self.params[group.members], grads[group.members], strict=True)):
+            _check("Tensors", p, g)
+            by_value["at"][i] = address_of(g)
+        return by_value
+
+
+def address_of(a: Array) -> int:
+    """Where the first element of a NumPy or CuPy array is."""
+    return int(a.ctypes.data if isinstance(a, np.ndarray) else a.data.ptr)
+
+
+def _check(owner: str, *arrays: Array) -> None:
+    for a in arrays:
+        if not takes(a) or a.shape != arrays[0].shape:
+            raise ShapeError(
+                f"{owner}: got {a.dtype} {a.shape} beside a parameter {arrays[0].shape}; parameters, state and "
+                "gradients must be float32, in C order and of one shape"
+            )
+
+
+# what follows, up to the launchers, are definitions: they find arrays of the host by their addresses
+
+
+def _array_at(address: int, size: int) -> Array:
+    return np.ctypeslib.as_array((ctypes.c_float * size).from_address(int(address)))
+
+
+def _tensors(sizes: Array, grads: Array, clip: Array | None, options: Array, *tables: Array) -> Any:
+    """Of each tensor its arrays, its gradient with scale and decay applied, its share of lr, and its own decay."""
+    for i, size in enumerate(sizes):
+        arrays = [_array_at(table[i], size) for table in tables]
+        lr_scale, l2, decay = options[i]
+        g = _array_at(grads["at"][i], size) * (np.float32(1) if clip is None else clip[()]) + l2 * arrays[0]
+        yield arrays, g, lr_scale, decay
+
+
+@kernel("update")
+def sgd_update(
+    params: Array, grads: Array, sizes: Array, chunks: Array, options: Array, lr: Array, clip: Array | None
+) -> None:
+    """`p -= lr g`."""
+    for (p,), g, lr_scale, _ in _tensors(sizes, grads, clip, options, params):
+        p -= lr * lr_scale * g
+
+
+@kernel("update")
+def momentum_update(
+    params: Array, velocities: Array, grads: Array, sizes: Array, chunks: Array, options: Array, lr: Array,
+    clip: Array | None, momentum: float, nesterov: int,
+) -> None:  # fmt: skip
+    """`v = momentum v - lr g`, then `p += v`, or with `nesterov` `p += momentum v - lr g`."""
+    for (p, v), g, lr_scale, _ in _tensors(sizes, grads, clip, options, params, velocities):
+        v[...] = momentum * v - lr * lr_scale * g
+        p += momentum * v - lr * lr_scale * g if nesterov else v
+
+
+@kernel("update")
+def adam_update(
+    params: Array, means: Array, squares: Array, grads: Array, sizes: Array, chunks: Array, options: Array, lr: Array,
+    clip: Array | None, step: Array, beta1: float, beta2: float, eps: float,
+) -> None:  # fmt: skip
+    """m, v: means of g and g g; p -= lr (m_hat / (sqrt(v_hat) + eps) + decay p), in step number `step`, from 1."""
+    t = float(step[()])
+    for (p, m, v), g, lr_scale, decay in _tensors(sizes, grads, clip, options, params, means, squares):
+        m[...] = np.float32(beta1) * m + np.float32(1 - beta1) * g
+        v[...] = np.float32(beta2) * v + np.float32(1 - beta2) * g * g
+        p *= np.float32(1 - lr * lr_scale * decay)
+        m_hat, v_hat = m / np.float32(1 - beta1**t), v / np.float32(1 - beta2**t)
+        p -= lr * lr_scale * m_hat / (np.sqrt(v_hat) + np.float32(eps))
+
+
+@kernel("update")
+def chunk_squares(partial: Array, grads: Array, sizes: Array, chunks: Array) -> None:
+    """The sum of squares of each chunk of gradients."""
+    for i, (tensor, first) in enumerate(chunks):
+        g = _array_at(grads["at"][tensor], sizes[tensor])[first : first + CHUNK]
+        partial[i] = (g * g).sum()
+
+
+@kernel("update")
+def clip_scale(partial: Array, count: int, longest: float, norm: Array, clip: Array) -> None:
+    """The norm, and by what to multiply gradients so that it is at most `longest`."""
+    norm[...] = np.sqrt(partial.sum(dtype=np.float64))
+    clip[...] = np.minimum(longest / (norm + np.float32(1e-6)), 1)
+
+
+def sgd(tensors: Tensors, grads: Sequence[Array], *, lr: Array, clip: Array | None = None) -> None:
+    """`p -= lr * g` for all parameters, `lr` and `clip` being 0-d float32 arrays on the device."""
+    for group in tensors.groups:
+        sgd_update(
+            (len(group.chunks),), group.addresses[0], tensors.gradients(grads, group), group.sizes, group.chunks,
+            group.options, lr, clip,
+        )  # fmt: skip
+
+
+def momentum(
+    tensors: Tensors, grads: Sequence[Array], *, lr: Array, momentum: float, nesterov: bool = False,
+    clip: Array | None = None,
+) -> None:  # fmt: skip
+    """`v = momentum * v - lr * g`, then `p += v`, or with `nesterov` `p += momentum * v - lr * g`; one state, v."""
+    for group in tensors.groups:
+        momentum_update(
+            (len(group.chunks),), group.addresses[0], group.addresses[1], tensors.gradients(grads, group), group.sizes,
+            group.chunks, group.options, lr, clip, np.float32(momentum), np.int32(nesterov),
+        )  # fmt: skip
+
+
+def adam(
+    tensors: Tensors, grads: Sequence[Array], *, lr: Array, step: Array, beta1: float, beta2: float, eps: float,
+    clip: Array | None = None,
+) -> None:  # fmt: skip
+    """Adam, and AdamW where the third option is not 0; two states, m and v.
+
+    Args:
+        tensors: the parameters.
+        grads: one for each.
+        lr: float32, 0-d.
+        step: int64, 0-d: the number of this update, counted from 1.
+        beta1: the decay of m.
+        beta2: the decay of v.
+        eps: keeps the division finite.
+        clip: float32, 0-d, as `gradient_norm` returns it: what gradients are multiplied by.
+    """
+    for group in tensors.groups:
+        adam_update(
+            (len(group.chunks),), *group.addresses[:3], tensors.gradients(grads, group), group.sizes, group.chunks,
+            group.options, lr, clip, step, np.float64(beta1), np.float64(beta2), np.float64(eps),
+        )  # fmt: skip
+
+
+def gradient_norm(tensors: Tensors, grads: Sequence[Array], longest: float) -> tuple[Array, Array]:
+    """The norm over all gradients, and `min(1, longest / norm)`: float32, 0-d, on the device."""
+    xp = xp_of(tensors.params[0])
+    partial = xp.empty(sum(len(group.chunks) for group in tensors.groups), np.float32)
+    first = 0
+    for group in tensors.groups:
+        blocks = len(group.chunks)
+        part = partial[first : first + blocks]
+        chunk_squares((blocks,), part, tensors.gradients(grads, group), group.sizes, group.chunks)
+        first += blocks
+    norm, clip = xp.empty((), np.float32), xp.empty((), np.float32)
+    clip_scale((1,), partial, np.int32(partial.size), np.float32(longest), norm, clip)
+    return norm, clip
