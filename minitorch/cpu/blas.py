@@ -6,8 +6,7 @@ Nothing needs this to work: with a library that does not obey (Apple's Accelerat
 import ctypes
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -57,29 +56,28 @@ def set_num_threads(n: int) -> None:
         controls[1](n)
 
 
-_lock = threading.Lock()
-_inside = 0  # how many `with on_one_thread()` blocks are being run, in all threads
-_outside = 1  # the number to put back after the last of them
+class _OneThread:
+    """Counts who is inside, in all threads: the first sets one thread of BLAS, the last puts the number back."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.inside = 0
+        self.outside: int | None = None
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if not self.inside:
+                self.outside = get_num_threads()
+                if self.outside not in (None, 1):
+                    set_num_threads(1)
+            self.inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self.lock:
+            self.inside -= 1
+            if not self.inside and self.outside not in (None, 1):
+                set_num_threads(self.outside)
 
 
-@contextmanager
-def on_one_thread() -> Iterator[None]:
-    """Inside the `with` block the library uses one thread; blocks may be nested, and run in several threads."""
-    controls = _controls()
-    if controls is None:
-        yield
-        return
-    global _inside, _outside
-    get, set_ = controls
-    with _lock:
-        if not _inside:
-            _outside = get()
-            set_(1)
-        _inside += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _inside -= 1
-            if not _inside:
-                set_(_outside)
+on_one_thread = _OneThread()
+"""`with on_one_thread:` the library uses one thread; such blocks may be nested, and run in several threads."""

@@ -17,7 +17,8 @@ Array = np.ndarray[Any, Any]
 
 TASKS = 8  # wanted at least, for the cores to share
 COLUMN_BYTES = 1 << 20  # in the columns of one tile: about a second-level cache
-POSITIONS = 768, 192  # in a tile all the same, so that its product is worth reading the weights; if there are few, less
+POSITIONS = 768  # in a tile all the same, so that its product is worth reading the weights;
+FEWEST = 192  # less, down to this, where there would be fewer tiles than TASKS
 SHARED_ROWS = 32  # of columns at least, where they are shared: the products have to be long enough
 
 
@@ -57,12 +58,11 @@ class Plan:
         area = size[0] * size[1]
         kh, kw = window.kernel
         rows = x.shape[1] * kw
-        most, least = POSITIONS
-        few = max(least, len(x) * area // TASKS)
-        images = max(1, min(most, few) // max(area, 1))
+        few = max(FEWEST, len(x) * area // TASKS)
+        images = max(1, min(POSITIONS, few) // max(area, 1))
         shared = images == 1 and kh > 1 and window.stride[0] == 1 and rows >= SHARED_ROWS * groups
         fitting = COLUMN_BYTES // (rows * x.itemsize * (1 if shared else kh))
-        return cls(window, groups, size, images, -(-area // min(few, max(most, fitting))), shared)
+        return cls(window, groups, size, images, -(-area // min(few, max(POSITIONS, fitting))), shared)
 
     def tiles(self, first: int, last: int) -> list[Tile]:
         """Images `first` to `last`, cut into tiles."""
@@ -93,22 +93,21 @@ class Plan:
         source, start = self._padded(x, tile, channels)
         (kh, kw), (sh, sw), (dh, dw) = self.window.kernel, self.window.stride, self.window.dilation
         n, c, h, w = source.strides
-        rows, k = tile.bottom - tile.top, channels.stop - channels.start
-        shape: tuple[int, ...]
+        k, rows, width = channels.stop - channels.start, tile.bottom - tile.top, self.size[1]
         if self.shared:
-            height = rows + (kh - 1) * dh
-            met = np.ndarray((k, kw, height, self.size[1]), x.dtype, source, start, (c, w * dw, h, w * sw))
-        else:
-            shape = (k, kh, kw, tile.images, rows, self.size[1])
-            met = np.ndarray(shape, x.dtype, source, start, (c, h * dh, w * dw, n, h * sh, w * sw))
-        columns = scratch("columns", met.shape, x.dtype)
-        np.copyto(columns, met)
-        positions = tile.images * rows * self.size[1]
-        if not self.shared:
-            return columns.reshape(self.groups, 1, -1, positions)
-        row = columns.strides[1]
-        shape = (self.groups, kh, k // self.groups * kw, positions)
-        return np.ndarray(shape, x.dtype, columns, 0, (shape[2] * row, dh * columns.strides[2], row, x.itemsize))
+            high = np.ndarray((k, kw, rows + (kh - 1) * dh, width), x.dtype, source, start, (c, w * dw, h, w * sw))
+            return self._overlapping(_copy(high), rows)
+        strides = (c, h * dh, w * dw, n, h * sh, w * sw)
+        met = np.ndarray((k, kh, kw, tile.images, rows, width), x.dtype, source, start, strides)
+        return _copy(met).reshape(self.groups, 1, -1, tile.images * rows * width)
+
+    def _overlapping(self, high: Array, rows: int) -> Array:
+        """Columns (C, KW, height, width), of more rows than positions, as each row of the kernel sees them."""
+        c, kw, _, width = high.shape
+        row = high.strides[1]
+        shape = (self.groups, self.window.kernel[0], c // self.groups * kw, rows * width)
+        strides = (shape[2] * row, self.window.dilation[0] * high.strides[2], row, high.itemsize)
+        return np.ndarray(shape, high.dtype, high, 0, strides)
 
     def _padded(self, x: Array, tile: Tile, channels: slice) -> tuple[Array, int]:
         """An array with what is needed of x and its padding, and where in it, in bytes, the first position begins."""
@@ -126,6 +125,12 @@ class Plan:
         padded.fill(0)
         padded[:, :, begin:end, pw : pw + width] = x[tile.first : tile.last, channels, top + begin : top + end]
         return padded, 0
+
+
+def _copy(met: Array) -> Array:
+    columns = scratch("columns", met.shape, met.dtype)
+    np.copyto(columns, met)
+    return columns
 
 
 def matrix(y: Array, tile: Tile, groups: int, name: str = "matrix") -> Array:

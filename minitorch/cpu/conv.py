@@ -53,7 +53,7 @@ def deconv2d(x: Array, W: Array, b: Array | None, window: Window, groups: int, s
     x, W = _alike(x, W)
     y = np.empty((len(x), W.shape[1] * groups, *size), x.dtype)
     plan = Plan.of(x, Window((1, 1)), groups, x.shape[2:])
-    runs = parts(len(x), TASKS)
+    runs = [slice(n, min(n + plan.images, len(x))) for n in range(0, len(x), plan.images)]
     blocks = _blocks(y.shape[1], 1, len(runs), groups)
 
     def task(i: int) -> None:

@@ -75,7 +75,7 @@ def parallel(task: Task, count: int) -> None:
     inner tasks on its own thread. An exception of a task is raised here, after the tasks that had begun.
     """
     helpers = 0 if _here.is_helping else min(get_num_threads(), count) - 1
-    with blas.on_one_thread():
+    with blas.on_one_thread:
         if helpers < 1:
             for i in range(count):
                 task(i)

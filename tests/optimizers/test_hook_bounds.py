@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fake_cupy
-from conftest import Backend
+from backend import Backend
 from minitorch import Layer, Parameter, Variable, optimizers
 from minitorch.errors import ConfigError
 from minitorch.models import MLP

@@ -9,7 +9,7 @@ import pytest
 
 import minitorch.functions as F
 import minitorch.layers as L
-from conftest import Backend
+from backend import Backend
 from minitorch import Model, Parameter, Variable, optimizers
 from minitorch.errors import ConfigError, StateError
 from minitorch.models import MLP

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conftest import Backend
+from backend import Backend
 from minitorch import Layer, Parameter, Variable, optimizers
 from minitorch.errors import ConfigError
 from minitorch.optimizers import Optimizer

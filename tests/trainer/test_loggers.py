@@ -54,11 +54,13 @@ def test_the_end_names_the_checkpoint_and_a_resumed_run_says_where_it_goes_on(ca
 
 
 def test_a_stopped_run_says_why(capsys):
-    """The reason for the end is printed."""
+    """The metrics so far and the reason for the end are printed, where no epoch was finished."""
     trainer(ConsoleLogger(), at("on_batch_end", lambda t, outputs: t.request_stop("enough is enough"))).fit(
         batches(), epochs=1
     )
-    assert capsys.readouterr().out.startswith("stopped: enough is enough (step 1, ")
+    metrics, end = capsys.readouterr().out.splitlines()
+    assert metrics.startswith("loss ")
+    assert end.startswith("stopped: enough is enough (step 1, ")
 
 
 # Seconds -------------------------------------------------------------------------------------------------------------
