@@ -132,7 +132,7 @@ class ModelSummary(Callback):
             table = str(self._watch.summary())
             self._stop()
             self._printed = True
-            from tqdm import tqdm  # here, since it takes a fifth of the time to import minitorch
+            from tqdm import tqdm  # here, since most programs that import minitorch draw no bar
 
             tqdm.write(table, file=sys.stdout)  # above a progress bar, if there is one
 
