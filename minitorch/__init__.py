@@ -1,19 +1,38 @@
-"""minitorch: a deep learning framework on NumPy and CuPy: an autograd core to read in an afternoon, and a Trainer."""
+"""minitorch: a deep learning framework on NumPy and CuPy: an autograd core to read in an afternoon, and a Trainer.
 
-from minitorch import cuda, datasets, errors, functions, layers, models, optimizers, random, trainer, transforms, utils
-from minitorch.autograd.function import Function
-from minitorch.autograd.fused import Fused
-from minitorch.autograd.primitive import primitive
-from minitorch.config import Config, no_grad, test_mode, using_config
-from minitorch.cpu.threads import get_num_threads, set_num_threads
-from minitorch.cuda import Device, as_cupy, as_numpy
-from minitorch.dataloader import DataLoader, SeqDataLoader
-from minitorch.datasets import Dataset
-from minitorch.layers import Layer
-from minitorch.models import Model
-from minitorch.random import seed
-from minitorch.trainer import Callback, Every, Trainer
-from minitorch.variable import Parameter, Variable, as_variable
+Each name is loaded when it is first used, so a program waits only for the parts that it needs.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # what type checkers and editors read; a test compares it with HOMES
+    from minitorch import (
+        cuda,
+        datasets,
+        errors,
+        functions,
+        layers,
+        models,
+        optimizers,
+        random,
+        trainer,
+        transforms,
+        utils,
+    )
+    from minitorch.autograd.function import Function
+    from minitorch.autograd.fused import Fused
+    from minitorch.autograd.primitive import primitive
+    from minitorch.config import Config, no_grad, test_mode, using_config
+    from minitorch.cpu.threads import get_num_threads, set_num_threads
+    from minitorch.cuda import Device, as_cupy, as_numpy
+    from minitorch.dataloader import DataLoader, SeqDataLoader
+    from minitorch.datasets import Dataset
+    from minitorch.layers import Layer
+    from minitorch.models import Model
+    from minitorch.random import seed
+    from minitorch.trainer import Callback, Every, Trainer
+    from minitorch.variable import Parameter, Variable, as_variable
 
 __version__ = "0.1.0.dev0"
 
@@ -23,3 +42,27 @@ __all__ = [
     "errors", "functions", "get_num_threads", "layers", "models", "no_grad", "optimizers", "primitive", "random",
     "seed", "set_num_threads", "test_mode", "trainer", "transforms", "using_config", "utils",
 ]  # fmt: skip
+
+HOMES = {
+    "Callback": "trainer", "Config": "config", "DataLoader": "dataloader", "Dataset": "datasets", "Device": "cuda",
+    "Every": "trainer", "Function": "autograd.function", "Fused": "autograd.fused", "Layer": "layers",
+    "Model": "models", "Parameter": "variable", "SeqDataLoader": "dataloader", "Trainer": "trainer",
+    "Variable": "variable", "as_cupy": "cuda", "as_numpy": "cuda", "as_variable": "variable",
+    "get_num_threads": "cpu.threads", "no_grad": "config", "primitive": "autograd.primitive", "seed": "random",
+    "set_num_threads": "cpu.threads", "test_mode": "config", "using_config": "config",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'minitorch' has no attribute {name!r}")
+    if name in HOMES:
+        value = getattr(import_module(f"minitorch.{HOMES[name]}"), name)
+    else:
+        value = import_module(f"minitorch.{name}")
+    globals()[name] = value  # so that Python asks only once
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
