@@ -1,7 +1,7 @@
 """`gemm`: the one entry for matrix products on a device.
 
-CuPy computes plain products, but refuses to call cuBLAS while a stream is captured, knows no reduced precision for a
-single product, and cannot accumulate into a batch. All of these are asked of cuBLAS itself, through `ctypes`.
+CuPy refuses to call cuBLAS while a stream is captured, knows no reduced precision for a single product, and cannot
+accumulate into a batch. So products are asked of cuBLAS itself, through `ctypes`, captured or not, with the same bits.
 
 cuBLAS has matrices in columns. A matrix in rows is, read in columns, its transpose; so C = A B in rows is asked for as
 C' = B' A' in columns, and nothing is copied.
@@ -80,6 +80,7 @@ class Plan:
     out: Operand
 
 
+@functools.lru_cache(maxsize=4096)
 def plan(
     a_shape: Shape, a_strides: Shape, b_shape: Shape, b_strides: Shape, out_shape: Shape, out_strides: Shape
 ) -> Plan | None:
@@ -156,17 +157,22 @@ def _batch_stride(shape: Shape, strides: Shape, out_shape: Shape) -> int | None:
     return axes[-1][1] if axes[-1][1] >= 0 else None
 
 
-_direct: ContextVar[bool] = ContextVar("minitorch.cuda.gemm.direct", default=False)
+_compute: ContextVar[str] = ContextVar("minitorch.cuda.gemm.compute", default="fp32")
 
 
 @contextmanager
-def calling_cublas() -> Iterator[None]:
-    """Inside, every product is asked of cuBLAS itself, as during a capture: so that a warm-up warms up the same."""
-    token = _direct.set(True)
+def computing(compute: str) -> Iterator[None]:
+    """Inside, in this thread, products of float32 that are not told otherwise are computed in this mode of `gemm`.
+
+    Raises:
+        ConfigError: there is no such mode.
+    """
+    _check_compute("computing", compute)
+    token = _compute.set(compute)
     try:
         yield
     finally:
-        _direct.reset(token)
+        _compute.reset(token)
 
 
 def gemm(
@@ -178,7 +184,7 @@ def gemm(
     beta: float = 0.0,
     transpose_a: bool = False,
     transpose_b: bool = False,
-    compute: str = "fp32",
+    compute: str | None = None,
 ) -> Array:
     """`alpha * (a @ b) + beta * out`, written to `out`; without `out`, `alpha * (a @ b)` as a new array.
 
@@ -194,59 +200,65 @@ def gemm(
         transpose_a: take `a` with its last two axes swapped.
         transpose_b: take `b` so.
         compute: what operands in float32 may be rounded to for the product: "fp32" (not at all), "tf32", "bf16" or
-            "fp16"; sums are in float32. Other dtypes are computed as they are, float16 with sums in float32.
+            "fp16"; sums are in float32. None: as `computing` says, "fp32" outside. Other dtypes are computed as they
+            are, float16 with sums in float32; integers by CuPy.
 
     Raises:
         ConfigError: `compute` is none of these, or `beta` is given without `out`.
         ShapeError: shapes do not fit, or `out` is laid out as cuBLAS cannot write.
-        DTypeError: inside a capture, or where more than a plain product is asked for, the dtype is not floating; or
-            that of `out` is not that of the product.
-        DeviceError: the arrays are the host's, or cuBLAS cannot be loaded or reports an error.
+        DTypeError: the dtype is complex, or integer where more than a plain product is asked for; or that of `out` is
+            not that of the product.
+        DeviceError: an array is the host's, or cuBLAS cannot be loaded or reports an error.
     """
-    cupy = _check(a, compute, beta, out)
+    if compute is None:
+        compute = _compute.get()
+    cupy = _check(a, b, compute, beta, out)
     if transpose_a:
         a = a.swapaxes(-1, -2)
     if transpose_b:
         b = b.swapaxes(-1, -2)
-    plain = alpha == 1 and beta == 0 and compute == "fp32"
-    if plain and not _direct.get() and not _capturing(cupy):
-        return cupy.matmul(a, b, out=out)
-    return _product(cupy, a, b, out, alpha, beta, compute)
+    dtype = a.dtype if a.dtype == b.dtype else np.result_type(a.dtype, b.dtype)
+    if dtype.kind in "biu" and alpha == 1 and beta == 0:
+        return cupy.matmul(a, b, out=out)  # by a kernel of CuPy's own: cuBLAS knows no such products
+    if dtype.name not in DATA_TYPE:
+        raise DTypeError(
+            f"gemm: {a.dtype} @ {b.dtype} cannot be computed, scaled or added up; cast to float32, float64 or float16"
+        )
+    return _product(cupy, a, b, out, dtype, alpha, beta, compute)
 
 
-def _check(a: Array, compute: str, beta: float, out: Array | None) -> Any:
+def _check(a: Array, b: Array, compute: str, beta: float, out: Array | None) -> Any:
     """The module CuPy; or the error for arguments that are not allowed."""
     cupy = xp_of(a)
-    if cupy is np:
+    if cupy is np or xp_of(b) is np:
         raise DeviceError(
-            f"gemm: got {type(a).__name__}; it multiplies arrays of a device, on the host use numpy.matmul"
+            f"gemm: got {type(a).__name__} and {type(b).__name__}; it multiplies arrays of a device, on the host use "
+            "numpy.matmul"
         )
-    if compute not in COMPUTE:
-        raise ConfigError(f"gemm: compute is {compute!r}; it must be one of {', '.join(COMPUTE)}")
+    _check_compute("gemm", compute)
     if beta and out is None:
         raise ConfigError(f"gemm: beta is {beta!r} and there is no out; give the array to add the product to")
     return cupy
 
 
-def _capturing(cupy: Any) -> bool:
-    stream = cupy.cuda.get_current_stream()
-    return bool(stream.ptr and stream.is_capturing())
+def _check_compute(who: str, compute: str) -> None:
+    if compute not in COMPUTE:
+        raise ConfigError(f"{who}: compute is {compute!r}; it must be one of {', '.join(COMPUTE)}")
 
 
-def _product(cupy: Any, a: Array, b: Array, out: Array | None, alpha: float, beta: float, compute: str) -> Array:
-    """The product by cuBLAS itself."""
+def _product(
+    cupy: Any, a: Array, b: Array, out: Array | None, dtype: Any, alpha: float, beta: float, compute: str
+) -> Array:
+    """The product by cuBLAS, in a floating dtype."""
     first, second = (a[None, :] if a.ndim == 1 else a), (b[:, None] if b.ndim == 1 else b)
     if not first.ndim or not second.ndim or first.shape[-1] != second.shape[-2]:
         raise ShapeError(
             f"gemm: inner dimensions differ: {a.shape} @ {b.shape}; the last axis of the left operand and the second "
             "to last (or only) axis of the right one must be equal"
         )
-    dtype = np.result_type(a.dtype, b.dtype)
-    if dtype.name not in DATA_TYPE:
-        raise DTypeError(
-            f"gemm: {a.dtype} @ {b.dtype} cannot be captured, scaled or rounded; cast to float32, float64 or float16"
-        )
-    leading = np.broadcast_shapes(first.shape[:-2], second.shape[:-2])
+    leading = first.shape[:-2]
+    if second.ndim > 2 and second.shape[:-2] != leading:
+        leading = np.broadcast_shapes(leading, second.shape[:-2])
     full = (*leading, first.shape[-2], second.shape[-1])
     shape = full[: len(leading)] + full[-2:-1] * (a.ndim > 1) + full[-1:] * (b.ndim > 1)
     if out is None:
@@ -279,6 +291,9 @@ def _as_matrices(out: Array, full: Shape) -> Array:
 def _into(cupy: Any, a: Array, b: Array, out: Array, alpha: float, beta: float, compute: str) -> None:
     """Write alpha a @ b + beta out; a and b, of two axes or more, have the dtype of `out`."""
     if not out.size:
+        return
+    if not a.shape[-1]:  # a sum of nothing
+        out[...] = beta * out if beta else 0
         return
     planned = _plan_of(a, b, out)
     if planned is None:

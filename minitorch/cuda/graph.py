@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from minitorch.cuda.array_module import require_cupy
-from minitorch.cuda.gemm import calling_cublas, prepare
+from minitorch.cuda.gemm import prepare
 from minitorch.errors import DeviceError
 
 Array = Any  # a CuPy array
@@ -56,7 +56,7 @@ class CapturedStep:
         Twice, since what it makes at first, such as the state of an optimizer, may have it take another path later.
         """
         result = None
-        with self._on_stream(), calling_cublas():
+        with self._on_stream():
             prepare()
             for _ in range(times):
                 result = self._work()

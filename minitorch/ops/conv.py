@@ -13,6 +13,7 @@ from minitorch.cpu import conv as on_host
 from minitorch.cpu.window import Pair, Window
 from minitorch.cuda import xp_of
 from minitorch.ops.im2col import as_met, col2im, im2col
+from minitorch.ops.linalg import product
 
 
 @primitive
@@ -24,7 +25,7 @@ def conv2d(x: Array, W: Array, b: Array | None, *, window: Window, groups: int) 
     positions = window.positions(x.shape[2:])
     weights = _by_group(W, groups)
     columns = im2col(x, window=window).reshape((len(x), groups, weights.shape[2], positions[0] * positions[1]))
-    y = xp.matmul(weights, columns).reshape((len(x), len(W), *positions))
+    y = product(weights, columns).reshape((len(x), len(W), *positions))
     if b is not None:
         y += b.reshape((-1, 1, 1))
     return y
@@ -37,7 +38,7 @@ def deconv2d(x: Array, W: Array, b: Array | None, *, window: Window, groups: int
     if xp is np:
         return on_host.deconv2d(x, W, b, window, groups, size)
     images = x.reshape((len(x), groups, len(W) // groups, x.shape[2] * x.shape[3]))
-    columns = xp.matmul(_by_group(W, groups).swapaxes(1, 2), images)
+    columns = product(_by_group(W, groups).swapaxes(1, 2), images)
     columns = columns.reshape((len(x), W.shape[1] * groups, *window.kernel, *x.shape[2:]))
     y = col2im(columns, window=window, size=size)
     if b is not None:
@@ -61,7 +62,7 @@ def conv2d_weight(x: Array, g: Array, *, window: Window, groups: int) -> Array:
         as_met(x, window).transpose((1, 2, 3, 0, 4, 5)).reshape((groups, channels * math.prod(window.kernel), places))
     )
     images = g.transpose((1, 0, 2, 3)).reshape((groups, g.shape[1] // groups, places))
-    return xp.matmul(images, columns.swapaxes(1, 2)).reshape((g.shape[1], channels, *window.kernel))
+    return product(images, columns.swapaxes(1, 2)).reshape((g.shape[1], channels, *window.kernel))
 
 
 conv2d.defvjp(

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import fake_cupy
 from fake_cupy import cupy
-from minitorch.cuda.gemm import Operand, Plan, calling_cublas, check, gemm, load, plan, prepare
+from minitorch.cuda.gemm import Operand, Plan, check, computing, gemm, load, plan, prepare
 from minitorch.errors import ConfigError, DeviceError, DTypeError, ShapeError
 
 Array = np.ndarray[Any, Any]
@@ -200,19 +200,29 @@ SHAPES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("direct", [False, True], ids=["cupy", "cublas"])
 @pytest.mark.parametrize("shapes", SHAPES, ids=str)
-def test_products_are_those_of_matmul(shapes: Any, direct: bool, library: Any) -> None:
-    """By CuPy or by cuBLAS itself, with vectors and with leading axes that are broadcast, it is NumPy's matmul."""
+def test_products_are_those_of_matmul(shapes: Any, library: Any) -> None:
+    """With vectors and with leading axes that are broadcast it is NumPy's matmul, and cuBLAS is asked if need be."""
     (a, host_a), (b, host_b) = put(*shapes[0]), put(*shapes[1], seed=1)
-    if direct:
-        with calling_cublas():
-            y = gemm(a, b)
-        assert bool(library.calls) == bool(y.size)
-    else:
-        y = gemm(a, b)
-        assert not library.calls
+    y = gemm(a, b)
+    assert bool(library.calls) == bool(y.size and a.shape[-1])
     np.testing.assert_array_equal(cupy.asnumpy(y), host_a @ host_b, strict=True)
+
+
+def test_a_sum_of_nothing(library: Any) -> None:
+    """With an inner dimension of 0 the product is 0, and what was in `out` counts as beta says."""
+    (a, _), (b, _), (out, host_out) = put(3, 0), put(0, 5), put(3, 5)
+    np.testing.assert_array_equal(gemm(a, b, out=out, beta=2.0).get(), 2 * host_out)
+    out.fill(np.nan)
+    np.testing.assert_array_equal(gemm(a, b, out=out).get(), np.zeros((3, 5)))
+    assert not library.calls
+
+
+def test_integers_are_multiplied_by_cupy(library: Any) -> None:
+    """Which has a kernel for them; cuBLAS has not."""
+    (a, host_a), (b, host_b) = put(3, 4, dtype=np.int32), put(4, 2, dtype=np.int64)
+    np.testing.assert_array_equal(gemm(a, b).get(), host_a @ host_b, strict=True)
+    assert not library.calls
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
@@ -272,6 +282,21 @@ def test_compute_modes(compute: str, number: int, library: Any) -> None:
         assert library.calls[-1] == ("cublasGemmEx", expected)
 
 
+def test_the_mode_of_a_block(library: Any) -> None:
+    """Inside `computing` products of float32 are computed so, unless they say otherwise; afterwards as before."""
+    a, _ = put(2, 2)
+    with computing("bf16"):
+        gemm(a, a)
+        gemm(a, a, compute="tf32")
+        with computing("fp16"):
+            gemm(a, a)
+        gemm(a.astype(np.float64), a)
+    gemm(a, a)
+    assert [number for _, number in library.calls] == [75, 77, 74, 70, 68]
+    with pytest.raises(ConfigError, match=r"computing: compute is 'int8'; it must be one of fp32, tf32, bf16, fp16"):
+        computing("int8").__enter__()
+
+
 def test_mixed_dtypes_are_promoted() -> None:
     """As by matmul."""
     y = gemm(put(2, 3)[0], put(3, 2, dtype=np.float64)[0], alpha=1.5)
@@ -315,13 +340,13 @@ def test_each_device_has_its_handle(library: Any) -> None:
         (lambda a: gemm(a, a[:2], alpha=2.0), ShapeError, r"inner dimensions differ: \(3, 3\) @ \(2, 3\)"),
         (lambda a: gemm(a, a, out=a[:2].copy(), alpha=2.0), ShapeError, r"out is float32 \(2, 3\); .* \(3, 3\)"),
         (lambda a: gemm(a, a, out=a.astype(np.float64), alpha=2.0), DTypeError, r"out is float64 .* is float32"),
-        (lambda a: gemm(a.astype(int), a.astype(int), alpha=2.0), DTypeError, r"int64 @ int64 cannot be captured"),
+        (lambda a: gemm(a.astype(int), a.astype(int), alpha=2.0), DTypeError, r"int64 @ int64 cannot be computed"),
         (lambda a: gemm(a[:1, :1], a[:1, :1], out=a[:1, :1], alpha=2.0), None, ""),
         (
             lambda a: gemm(a[:2], a, out=cupy.zeros((4, 6), np.float32)[::2, ::2], alpha=2.0),
             ShapeError, r"out \(2, 3\) has strides \(48, 8\); its rows or its columns must be contiguous",
         ),
-        (lambda a: gemm(a.get(), a.get()), DeviceError, r"got ndarray; it multiplies arrays of a device"),
+        (lambda a: gemm(a.get(), a.get()), DeviceError, r"got ndarray and ndarray; it multiplies arrays of a"),
         (lambda a: check(13, "a product"), DeviceError, r"cuBLAS: a product: CUBLAS_STATUS_EXECUTION_FAILED"),
         (lambda a: check(99, "a product"), DeviceError, r"CUBLAS_STATUS_99"),
     ],

@@ -4,10 +4,11 @@
         a = minitorch.as_cupy(host)     # `import cupy` finds the stand-in
 
 It refuses what CuPy refuses: implicit conversion, host arrays among device operands, keywords that CuPy lacks, cuBLAS
-and copies during a stream capture. It also refuses what CuPy lets pass but hides a cost or a bug: NumPy's functions on
-device arrays, host arrays as an index, lists as operands, operands on another device than the current one, `add.at`, an
-index out of range (CuPy wraps it around), a kernel's first launch during a capture, launches that do not fit the
-declaration of the kernel, arrays whose memory pool is gone. Fresh memory is garbage.
+and copies during a stream capture. It also refuses what CuPy lets pass but hides a cost or a bug: matrix products of
+floats other than by `minitorch.cuda.gemm`, NumPy's functions on device arrays, host arrays as an index, lists as
+operands, operands on another device than the current one, `add.at`, an index out of range (CuPy wraps it around), a
+kernel's first launch during a capture, launches that do not fit the declaration of the kernel, arrays whose memory pool
+is gone. Fresh memory is garbage.
 
 Work is done at once on the host; but what is captured is done by each launch of the graph, and not before. A kernel of
 `minitorch.cuda.kernels` is run by its definition in NumPy, a product of `minitorch.cuda.gemm` from raw addresses.

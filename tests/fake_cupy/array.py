@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fake_cupy import cuda, traffic
-from fake_cupy.signatures import GEMM, METHODS, SYNCHRONISING
+from fake_cupy.signatures import METHODS, PRODUCTS, SYNCHRONISING
 from fake_cupy.traffic import current
 
 IMPLICIT = (
@@ -309,7 +309,7 @@ def _operator(name: str, function: Callable[[Any, Any], Any], *, swap: bool = Fa
                 return NotImplemented
             raise unsupported(name, other)
         if name == "matmul":
-            traffic.gemm()
+            traffic.product("matmul", [a.dtype for a in (self, other) if isinstance(a, ndarray)])
         return call(name, function, other, self) if swap else call(name, function, self, other)
 
     return method
@@ -340,24 +340,30 @@ def _method(name: str, parameters: str) -> Callable[..., Any]:
     names = parameters.split()
 
     def method(self: ndarray, *args: Any, **kwargs: Any) -> Any:
-        check_call(name, names, args, kwargs)
+        check_call(name, names, (self, *args), kwargs, own=1)
         return call(name, function, self, *args, **kwargs)
 
     return method
 
 
-def check_call(name: str, parameters: list[str], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Refuse arguments that CuPy's `name` does not have, and what it cannot do during a capture."""
-    if len(args) > len(parameters) and not any(p.startswith("*") for p in parameters):
+def check_call(
+    name: str, parameters: list[str], args: tuple[Any, ...], kwargs: dict[str, Any], *, own: int = 0
+) -> None:
+    """Refuse arguments that CuPy's `name` does not have, and what it cannot do during a capture.
+
+    The first `own` of `args` is the array that a method is called on.
+    """
+    given = args[own:]
+    if len(given) > len(parameters) and not any(p.startswith("*") for p in parameters):
         raise TypeError(
-            f"{name}() takes {len(parameters)} arguments in CuPy ({', '.join(parameters)}), got {len(args)}"
+            f"{name}() takes {len(parameters)} arguments in CuPy ({', '.join(parameters)}), got {len(given)}"
         )
     for key in kwargs:
         if key not in parameters and not any(p.startswith("**") for p in parameters):
             raise TypeError(f"{name}() got an unexpected keyword argument {key!r}; CuPy has ({', '.join(parameters)})")
-    if name in GEMM:
-        traffic.gemm()
-    if name in SYNCHRONISING or (name == "where" and len(args) + len(kwargs) == 1):
+    if name in PRODUCTS:
+        traffic.product(name, [a.dtype for a in args if isinstance(a, ndarray)])
+    if name in SYNCHRONISING or (name == "where" and len(given) + len(kwargs) == 1):
         traffic.synchronise(name)
 
 

@@ -119,7 +119,8 @@ def _matrices(x: tuple[int, int, int, int], rows: int, columns: int, batch: int)
 def _array_with(address: int, size: int) -> Array:
     """The bytes of the one live array of the device that holds all `size` bytes at `address`."""
     for owner in traffic.owners():
-        flat = owner._np.reshape(-1, order="A").view(np.uint8)
+        a = owner._np
+        flat = a.transpose(sorted(range(a.ndim), key=lambda i: -a.strides[i])).reshape(-1).view(np.uint8)
         start = flat.ctypes.data
         if start <= address and address + size <= start + flat.nbytes:
             return flat

@@ -92,10 +92,10 @@ def _any_array(a: Any) -> bool:
 
 def matmul(*args: Any, out: Any = None, dtype: Any = None, casting: Any = "same_kind") -> Any:
     """The matrix product."""
-    traffic.gemm()
     for a in args:
         if not isinstance(a, ndarray):
             raise unsupported("matmul", a)
+    traffic.product("matmul", [a.dtype for a in args])
     return call("matmul", np.matmul, *args, out=out, dtype=dtype, casting=casting)
 
 

@@ -261,8 +261,8 @@ METHODS = {
     "var": "axis dtype out ddof keepdims",
 }
 
-# These ask cuBLAS, which CuPy refuses to call while a stream is captured.
-GEMM = frozenset("convolve correlate corrcoef cov dot einsum inner matmul tensordot vdot".split())
+# These ask cuBLAS, which CuPy refuses to call while a stream is captured, and which `minitorch.cuda.gemm` is there for.
+PRODUCTS = frozenset("convolve correlate corrcoef cov dot einsum inner matmul tensordot vdot".split())
 
 # The size of what these return depends on values, so the host waits for the device.
 SYNCHRONISING = frozenset(

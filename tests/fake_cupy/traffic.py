@@ -124,10 +124,14 @@ def owners() -> list[Any]:
     return [a for a in (reference() for reference in list(live.values())) if a is not None]
 
 
-def gemm() -> None:
-    """Refuse a call of cuBLAS during a capture, in CuPy's words."""
+def product(name: str, dtypes: list[Any]) -> None:
+    """Refuse a matrix product of CuPy's: during a capture in CuPy's words, and of floats anywhere."""
     if capturing():
         raise NotImplementedError("calling cuBLAS API during stream capture is currently unsupported")
+    if any(dtype.kind in "fc" for dtype in dtypes):
+        raise TypeError(
+            f"cupy.{name} multiplies matrices by CuPy's cuBLAS, which cannot be captured: use minitorch.cuda.gemm"
+        )
 
 
 def _check(what: str) -> None:

@@ -128,7 +128,7 @@ def test_im2col_and_convolution(stride, pad, device):
     x, W = device.put(rng.standard_normal((2, 3, 7, 6))), device.put(rng.standard_normal((4, 3, 3, 2)))
     y = F.conv2d(x, W, stride=stride, pad=pad)
     n, out, height, width = y.shape
-    rows = F.im2col(x, (3, 2), stride, pad).data @ W.reshape(4, -1).T
+    rows = F.matmul(F.im2col(x, (3, 2), stride, pad), W.reshape(4, -1).T).data
     expected = rows.reshape(n, height, width, out).transpose(0, 3, 1, 2)
     np.testing.assert_allclose(device.get(y.data), device.get(expected), rtol=1e-12, atol=1e-12)
     columns = F.im2col(x, (3, 2), stride, pad, to_matrix=False).data
