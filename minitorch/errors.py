@@ -59,3 +59,7 @@ class HookError(MinitorchError, TypeError):
 
 class NonFiniteError(MinitorchError, ArithmeticError):
     """A loss or metric became NaN or infinite."""
+
+
+class SyncError(MinitorchError, RuntimeError):
+    """In the strict mode `cuda.no_sync`, something waited for a device, or moved data between it and the host."""

@@ -22,6 +22,7 @@ EXPECTED = {
     "CheckpointError": ValueError,
     "HookError": TypeError,
     "NonFiniteError": ArithmeticError,
+    "SyncError": RuntimeError,
 }
 
 

@@ -1,21 +1,26 @@
 """GPU support: which array module an array belongs to, moving arrays, devices. Knows arrays, no Variable."""
 
 from minitorch.cuda.array_module import as_cupy, as_numpy, get_array_module, has_gpu, is_array, xp_of
-from minitorch.cuda.device import Device
+from minitorch.cuda.device import Device, Memory, compute_stream
 from minitorch.cuda.gemm import gemm
 from minitorch.cuda.graph import CapturedStep, DeviceScalar, preserved
+from minitorch.cuda.strict import no_sync, sync_allowed
 
 __all__ = [
     "CapturedStep",
     "Device",
     "DeviceScalar",
+    "Memory",
     "as_cupy",
     "as_numpy",
+    "compute_stream",
     "gemm",
     "get_array_module",
     "gpu_enable",
     "is_array",
+    "no_sync",
     "preserved",
+    "sync_allowed",
     "xp_of",
 ]
 

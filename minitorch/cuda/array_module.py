@@ -80,9 +80,10 @@ def as_cupy(x: Any) -> Array:
 def has_gpu() -> bool:
     """Whether CuPy imports and finds a device that works."""
     try:
-        return bool(_import_cupy().is_available())
-    except ImportError:
+        require_cupy()
+    except (ImportError, DeviceError):  # CuPy is missing, or something that it needs
         return False
+    return True
 
 
 def require_cupy() -> Any:
@@ -90,7 +91,7 @@ def require_cupy() -> Any:
 
     Raises:
         MissingExtraError: CuPy is not installed.
-        DeviceError: CuPy is installed, but does not import or finds no working device.
+        DeviceError: CuPy is installed, but does not import, or its CUDA does not start, or it finds no device.
     """
     try:
         cupy = _import_cupy()
@@ -102,8 +103,19 @@ def require_cupy() -> Any:
             "`nvidia-smi` shows"
         ) from error
     except ImportError as error:
-        raise DeviceError(f"CuPy is installed but cannot be imported: {error}") from error
-    if not cupy.is_available():
+        raise DeviceError(
+            f"CuPy is installed but cannot be imported: {error}; if a library of CUDA is missing, CuPy was built for "
+            "another version than is here: install minitorch[cuda13] or minitorch[cuda12], one of them only, or CuPy "
+            "with libraries of its own, cupy-cuda13x[ctk]"
+        ) from error
+    try:
+        works = cupy.is_available()
+    except RuntimeError as error:  # what CUDA raises where the driver is missing or too old
+        raise DeviceError(
+            f"CuPy is installed but CUDA does not start: {error}; `nvidia-smi` shows the CUDA version up to which the "
+            "driver works: update the driver, or install CuPy for that version, minitorch[cuda12] or minitorch[cuda13]"
+        ) from error
+    if not works:
         raise DeviceError(
             "CuPy is installed but finds no CUDA device: see whether `nvidia-smi` lists one, and whether "
             "CUDA_VISIBLE_DEVICES hides it"

@@ -1,6 +1,7 @@
-"""`Device`: where arrays live, by name; moves batches there and makes it current."""
+"""`Device`: where arrays live, by name; moves batches there, makes it current with a stream, counts memory."""
 
 import re
+import threading
 from typing import Any
 
 import attrs
@@ -10,12 +11,34 @@ from minitorch.cuda.array_module import as_numpy, has_gpu, is_array, require_cup
 from minitorch.errors import ConfigError, DeviceError, MissingExtraError
 
 
+@attrs.frozen
+class Memory:
+    """Bytes of one GPU.
+
+    Attributes:
+        used: what arrays of CuPy take.
+        pooled: what CuPy's memory pool has taken from the device, its free blocks included.
+        free: what nobody has taken.
+        total: what there is.
+    """
+
+    used: int
+    pooled: int
+    free: int
+    total: int
+
+    def __str__(self) -> str:
+        used, pooled, free, total = (f"{n / 2**20:.1f} MiB" for n in (self.used, self.pooled, self.free, self.total))
+        return f"{used} in arrays, {pooled} in the pool, {free} of {total} free"
+
+
 @attrs.frozen(init=False)
 class Device:
     """The host or one GPU: `Device("cpu")`, `Device("cuda")` (the first), `Device("cuda:1")`, `Device("auto")`.
 
-    "auto" is the first GPU if one works, else the host. `with device:` makes a GPU the current one of the thread;
-    for the host it does nothing. `str(device)` is the name in full: "cpu", "cuda:0".
+    "auto" is the first GPU if one works, else the host. `with device:` makes a GPU the current one of the thread, and
+    `compute_stream()` its current stream; for the host it does nothing. `str(device)` is the name in full: "cpu",
+    "cuda:0".
 
     Attributes:
         kind: "cpu" or "cuda".
@@ -73,17 +96,69 @@ class Device:
         if self.kind == "cuda":
             self.xp.cuda.Device(self.index).synchronize()
 
+    def memory(self) -> Memory:
+        """How much of the device's memory is in use now; nothing waits for the device.
+
+        Raises:
+            DeviceError: it is the host, whose memory is not ours to count.
+        """
+        if self.kind == "cpu":
+            raise DeviceError("Device('cpu').memory: only a GPU's is known here; the callback DeviceStats counts both")
+        with self:
+            pool, (free, total) = self.xp.get_default_memory_pool(), self.xp.cuda.runtime.memGetInfo()
+            return Memory(pool.used_bytes(), pool.total_bytes(), free, total)
+
+    def use(self) -> None:
+        """Make a GPU and its `compute_stream()` the current ones of this thread from now on; of the host, nothing."""
+        if self.kind == "cuda":
+            self.xp.cuda.Device(self.index).use()
+            stream = compute_stream()
+            _wait(stream, self.xp.cuda.get_current_stream())
+            stream.use()
+
     def __enter__(self) -> "Device":
         if self.kind == "cuda":
             self.xp.cuda.Device(self.index).__enter__()  # CuPy keeps the one before, for each thread
+            stream = compute_stream()
+            _wait(stream, self.xp.cuda.get_current_stream())
+            stream.__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
         if self.kind == "cuda":
+            stream = compute_stream()
+            stream.__exit__(*error)
+            _wait(self.xp.cuda.get_current_stream(), stream)
             self.xp.cuda.Device(self.index).__exit__(*error)
 
     def __str__(self) -> str:
         return "cpu" if self.kind == "cpu" else f"cuda:{self.index}"
+
+
+_local = threading.local()
+
+
+def compute_stream() -> Any:
+    """The stream that this thread computes on, on the current device: one for each of both, and not blocking.
+
+    CUDA's default stream waits for all others, and cannot be captured.
+
+    Raises:
+        MissingExtraError: CuPy is not installed.
+        DeviceError: there is no device.
+    """
+    cupy = require_cupy()
+    streams = _local.__dict__.setdefault("streams", {})  # CuPy itself keeps no stream alive
+    key = (id(cupy), cupy.cuda.Device().id)
+    if key not in streams:
+        streams[key] = cupy.cuda.Stream(non_blocking=True)
+    return streams[key]
+
+
+def _wait(stream: Any, other: Any) -> None:
+    """Have what is given to `stream` from now on wait, on the device, for what `other` has got."""
+    if stream.ptr != other.ptr:
+        stream.wait_event(other.record())
 
 
 def _check_there(name: str, index: int) -> None:

@@ -12,7 +12,7 @@ import pytest
 import fake_cupy
 import minitorch
 from minitorch import Device, Variable, as_cupy, as_numpy
-from minitorch.cuda import get_array_module, is_array, xp_of
+from minitorch.cuda import Memory, compute_stream, get_array_module, is_array, xp_of
 from minitorch.errors import ConfigError, DeviceError, DTypeError, MissingExtraError
 
 HOST = np.arange(3, dtype=np.float32)
@@ -144,11 +144,29 @@ def test_a_broken_cupy_is_not_a_missing_one(monkeypatch: pytest.MonkeyPatch, tmp
     broken = tmp_path / "cupy.py"
     broken.write_text("raise ImportError('libcudart.so.13: cannot open')")
     assert minitorch.cuda.gpu_enable is False
-    with pytest.raises(DeviceError, match=r"CuPy is installed but cannot be imported: libcudart.so.13: cannot open"):
+    with pytest.raises(
+        DeviceError, match=r"CuPy is installed but cannot be imported: libcudart.so.13: cannot open; .* another version"
+    ):
         as_cupy(HOST)
     broken.write_text("import fastrlock_of_cupy")
     with pytest.raises(ModuleNotFoundError, match=r"fastrlock_of_cupy"):
         as_cupy(HOST)
+
+
+def test_a_driver_that_does_not_fit_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where CUDA itself fails to start, its words come with what to install; "auto" takes the host."""
+
+    def fails() -> bool:
+        raise RuntimeError("cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version")
+
+    with fake_cupy.installed() as cupy:
+        monkeypatch.setattr(cupy, "is_available", fails)
+        assert minitorch.cuda.gpu_enable is False
+        assert str(Device("auto")) == "cpu"
+        with pytest.raises(
+            DeviceError, match=r"CUDA does not start: cudaErrorInsufficientDriver.*update the driver, or"
+        ):
+            as_cupy(HOST)
 
 
 def test_gpu_enable_is_asked_anew() -> None:
@@ -258,6 +276,45 @@ def test_with_makes_a_gpu_current() -> None:
             assert worker == [0]
             assert cupy.cuda.Device().id == 1
         assert cupy.cuda.Device().id == 0
+
+
+def test_each_thread_and_device_has_a_stream() -> None:
+    """One stream, not blocking, for each; `with` and `use` make it the current one, and `with` puts the other back."""
+    with fake_cupy.installed(devices=2) as cupy:
+        null = cupy.cuda.get_current_stream()
+        with Device("cuda"):
+            first = cupy.cuda.get_current_stream()
+            assert first is compute_stream()
+            assert first.is_non_blocking
+            with Device("cuda:1"):
+                assert cupy.cuda.get_current_stream() is not first
+            assert cupy.cuda.get_current_stream() is first
+        assert cupy.cuda.get_current_stream() is null
+        others = []
+        thread = threading.Thread(target=lambda: others.append(compute_stream()))
+        thread.start()
+        thread.join()
+        assert others[0] is not first
+        Device("cuda").use()
+        assert cupy.cuda.get_current_stream() is first
+        Device("cpu").use()
+        assert cupy.cuda.get_current_stream() is first
+
+
+def test_memory_is_counted() -> None:
+    """Bytes in arrays, in the pool, free and in all, without waiting; of the host there is no report."""
+    with fake_cupy.installed():
+        before = Device("cuda").memory()
+        a = as_cupy(np.zeros(2**18, np.float32))
+        with fake_cupy.no_transfers():
+            now = Device("cuda").memory()
+        assert now.used - before.used == before.free - now.free == a.nbytes
+        assert now.total == 2**34
+        assert str(Memory(2**20, 2**21, 2**22, 2**23)) == (
+            "1.0 MiB in arrays, 2.0 MiB in the pool, 4.0 MiB of 8.0 MiB free"
+        )
+    with pytest.raises(DeviceError, match=r"Device\('cpu'\).memory: only a GPU's is known here; .* DeviceStats"):
+        Device("cpu").memory()
 
 
 def test_synchronize_waits_once(device: Any) -> None:

@@ -21,7 +21,8 @@ class DevicePlacement(Callback):
 
         Trainer(model, optimizer, loss=loss, callbacks=[DevicePlacement("cuda:1"), EpochTimer()])
 
-    A GPU becomes the current one of the thread, and stays it after the run, since the model stays there too.
+    A GPU becomes the current one of the thread, with its compute stream, and stays it after the run, since the model
+    stays there too.
 
     Args:
         device: "cpu", "cuda", "cuda:1", or "auto" for a GPU if one works.
@@ -47,8 +48,7 @@ class DevicePlacement(Callback):
         return self.device.put(batch)
 
     def _place(self, trainer: "Trainer") -> None:
-        if self.device.kind == "cuda":
-            self.device.xp.cuda.Device(self.device.index).use()
+        self.device.use()
         for part in (trainer.model, trainer.optimizer):
             if part is not None:
                 part.to_cpu() if self.device.kind == "cpu" else part.to_gpu()
