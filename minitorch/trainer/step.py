@@ -1,6 +1,6 @@
 """One training step: loss, gradients, update."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from minitorch import random
 from minitorch.autograd.primitive import describe
@@ -9,6 +9,22 @@ from minitorch.variable import Variable
 
 if TYPE_CHECKING:
     from minitorch.trainer.trainer import Trainer
+
+
+class Stepper(Protocol):
+    """Runs one batch; `trainer.stepper` is `train_step` unless a callback puts another one there.
+
+    It gets the batch as `on_batch_start` left it, and must do what `train_step` does, in the same order: compute the
+    loss by `trainer.training_step`, clear the gradients, go backward, run the hooks `on_after_backward`, update by
+    `trainer.optimizer_step`; and return the loss, a Variable, unread. Counters, logging and all other hooks are the
+    loop's. A callback sets it in `on_fit_start` and puts back what was there in both `on_fit_end` and `on_exception`:
+
+        def on_fit_start(self, trainer):
+            self._eager, trainer.stepper = trainer.stepper, self.replayed_step
+    """
+
+    def __call__(self, trainer: "Trainer", batch: Any, /) -> Variable:
+        """Run the step on `batch`, and return its loss."""
 
 
 class numbered:  # noqa: N801  # used as a function is

@@ -1,15 +1,10 @@
-"""`Trainer`: the loop over epochs and batches, with hooks for everything that is not the loop."""
+"""`Trainer`: what is trained, by which step, with which callbacks; the loop itself is in `loop.py`."""
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import attrs
-
-from minitorch.config import no_grad, test_mode
 from minitorch.errors import ConfigError
 from minitorch.models import Model
 from minitorch.optimizers import Optimizer
@@ -17,10 +12,11 @@ from minitorch.trainer import batches, snapshot
 from minitorch.trainer.callback import Callback, HookLists, check_hooks, checked
 from minitorch.trainer.callbacks import default_callbacks, restore
 from minitorch.trainer.explain import explanation
-from minitorch.trainer.metrics import RunningMeans, check_finite
+from minitorch.trainer.loop import Loop, aside, started
+from minitorch.trainer.metrics import RunningMeans
 from minitorch.trainer.signals import handled
-from minitorch.trainer.state import FitResult, Status, StepOutputs, TrainState
-from minitorch.trainer.step import numbered, train_step
+from minitorch.trainer.state import FitResult, Status, TrainState
+from minitorch.trainer.step import Stepper, train_step
 from minitorch.trainer.triggers import Budget, Every, check_every
 from minitorch.variable import Variable
 
@@ -53,6 +49,7 @@ class Trainer:
         validate_every: how often validation runs, where `fit` is given validation data.
 
     Attributes:
+        stepper: runs one batch, `stepper(trainer, batch) -> loss`; see `minitorch.trainer.step.Stepper`.
         state: the counters of the run.
         history: the metrics of each epoch.
         validation: the newest validation metrics of the epoch under way.
@@ -89,6 +86,7 @@ class Trainer:
         self.callbacks = checked(default_callbacks() if callbacks is None else callbacks)
         self.log_every = check_every("Trainer", "log_every", log_every)
         self.validate_every = check_every("Trainer", "validate_every", validate_every)
+        self.stepper: Stepper = train_step
         self.state = TrainState()
         self.means = RunningMeans()
         self.history: list[dict[str, float]] = []
@@ -100,7 +98,6 @@ class Trainer:
         self.resuming = False
         self.train_loader: Any = None
         self.hooks = HookLists(self, self.callbacks)
-        self._clock = self._logged = self._validated = 0.0
 
     # ---- steps, to be overridden
 
@@ -206,14 +203,7 @@ class Trainer:
             with handled(self.request_stop):
                 if resume is not None:
                     restore(self, resume)
-                self._logged = self._validated = self.state.elapsed
-                self._clock = time.perf_counter() - self.state.elapsed
-                for hook in self.hooks.on_fit_start:
-                    hook(self)
-                ends = self._ends(budget)
-                while not ends:
-                    ends = self._run_epoch(budget, loaders)
-                return self._finish()
+                return Loop(self, budget, loaders).run()
         except BaseException as error:
             self.hooks.fail(self, error)
             if isinstance(error, StopIteration):
@@ -228,9 +218,9 @@ class Trainer:
         Raises:
             DataError: the loader has no batch.
         """
-        with self._aside("validate"):
+        with aside(self, "validate"):
             for batch in batches.all_of(loader):
-                loss = self.validation_step(self._started(batch))
+                loss = self.validation_step(started(self, batch))
                 if loss is not None:
                     self.log("loss", loss)
             return self.means.end_epoch()
@@ -241,92 +231,5 @@ class Trainer:
         Raises:
             DataError: the loader has no batch.
         """
-        with self._aside("predict"):
-            return batches.joined([self.predict_step(self._started(batch)) for batch in batches.all_of(loader)])
-
-    # ---- the loop
-
-    def _run_epoch(self, budget: Budget, validation: Mapping[str, Any]) -> bool:
-        self.stage = "train"
-        for hook in self.hooks.on_epoch_start:
-            hook(self)
-        for batch, last in batches.of_epoch(self.train_loader, self.state.epoch, self.state.batch):
-            self._run_batch(batch, last)
-            if validation and self.validate_every.due(self.state, self._validated):
-                self._validate(validation)
-            if last:
-                self._end_epoch()
-            ends = self._ends(budget)  # now: whoever asks for the end after a hook has run gets one more step
-            for hook in self.hooks.on_checkpoint:
-                hook(self)
-            if ends:
-                return True
-        return False
-
-    def _run_batch(self, batch: Any, last: bool) -> None:
-        state = self.state
-        with numbered(state.step):
-            batch = self._started(batch)
-            loss = train_step(self, batch)
-        self.log("loss", loss)
-        state.advance(self.means.size, last, time.perf_counter() - self._clock)
-        metrics = None
-        if self.log_every.due(state, self._logged):
-            self._logged = state.elapsed
-            metrics = check_finite(self.means.end_interval(), state)
-        outputs = StepOutputs(loss, self.means.size, metrics)
-        for hook in self.hooks.on_batch_end:
-            hook(self, outputs)
-        self.means.size = 0
-
-    def _started(self, batch: Any) -> Any:
-        """`batch` as the callbacks leave it."""
-        batch = self.hooks.start_batch(self, batch)
-        self.means.size = batches.size(batch)
-        return batch
-
-    def _validate(self, loaders: Mapping[str, Any]) -> None:
-        self._validated = self.state.elapsed
-        for hook in self.hooks.on_validation_start:
-            hook(self)
-        metrics = self.validation = {}
-        with numbered(self.state.step):  # with validation or without, the training draws the same numbers
-            for name, loader in loaders.items():
-                metrics.update({f"val_{name}{key}": value for key, value in self.evaluate(loader).items()})
-        for hook in self.hooks.on_validation_end:
-            hook(self, metrics)
-
-    def _end_epoch(self) -> None:
-        metrics = check_finite(self.means.end_epoch(), self.state) | self.validation
-        self.validation = {}
-        self.history.append(metrics)
-        for hook in self.hooks.on_epoch_end:
-            hook(self, metrics)
-
-    @contextmanager
-    def _aside(self, stage: str) -> Iterator[None]:
-        """Apart from the training: no gradients, no dropout, means of its own."""
-        outer = self.stage, self.means
-        self.stage, self.means = stage, RunningMeans()
-        try:
-            with no_grad(), test_mode():
-                yield
-        finally:
-            outer[1].host_reads += self.means.host_reads
-            self.stage, self.means = outer
-
-    def _ends(self, budget: Budget) -> bool:
-        """Whether the run ends at this safe point."""
-        ending = budget.reached(self.state)  # asked first: a signal may come meanwhile, and None must not overwrite it
-        self.ending = self.ending or ending
-        return self.ending is not None
-
-    def _finish(self) -> FitResult:
-        assert self.ending is not None
-        so_far = check_finite(self.means.so_far(), self.state)
-        metrics = self.history[-1] if self.history else so_far | self.validation
-        state, history = attrs.evolve(self.state), list(self.history)
-        result = FitResult(*self.ending, state, dict(metrics), history, self.checkpoint)
-        for hook in self.hooks.on_fit_end:
-            hook(self, result)
-        return result
+        with aside(self, "predict"):
+            return batches.joined([self.predict_step(started(self, batch)) for batch in batches.all_of(loader)])

@@ -5,6 +5,7 @@ import inspect
 import pytest
 from small_runs import Everything, at, batches, trainer
 
+import minitorch
 from minitorch import Callback, Every, Trainer
 from minitorch.errors import ConfigError, HookError, StateError
 from minitorch.trainer import Phase
@@ -281,3 +282,32 @@ def test_callbacks_take_no_positional_trainer_of_another_name():
         for name in HOOKS:
             own, base = getattr(cls, name), getattr(Callback, name)
             assert list(inspect.signature(own).parameters) == list(inspect.signature(base).parameters), (cls, name)
+
+
+# Another way to run a step --------------------------------------------------------------------------------------------
+
+
+def test_a_callback_may_replace_the_stepper():
+    """`trainer.stepper` runs each batch, as `on_batch_start` left it; what it returns is the loss that is logged."""
+    ran = []
+
+    class Other(Callback):
+        def on_fit_start(self, trainer):
+            self.before, trainer.stepper = trainer.stepper, self.step
+
+        def on_fit_end(self, trainer, result):
+            trainer.stepper = self.before
+
+        def step(self, trainer, batch):
+            ran.append(batch[0].shape)
+            return self.before(trainer, batch)
+
+    halved = at("on_batch_start", lambda trainer, batch: tuple(part[:2] for part in batch))
+    run, usual = trainer(Other(), halved), trainer(halved)
+    histories = []
+    for each in (run, usual):
+        minitorch.seed(0)
+        histories.append(each.fit(batches(3), epochs=1).history)
+    assert histories[0] == histories[1]
+    assert ran == [(2, 6)] * 3
+    assert run.stepper is usual.stepper

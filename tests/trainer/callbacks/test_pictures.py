@@ -77,7 +77,7 @@ def test_a_picture_is_drawn_when_asked_and_at_the_end(tmp_path, monkeypatch, eve
 def test_seconds_count_from_the_last_picture(tmp_path, monkeypatch):
     """Of twelve steps of a second each, every five seconds and at the end."""
     clock = SimpleNamespace(perf_counter=itertools.count().__next__)
-    monkeypatch.setattr("minitorch.trainer.trainer.time", clock)
+    monkeypatch.setattr("minitorch.trainer.loop.time", clock)
     assert len(figures(monkeypatch, PlotCurves(tmp_path, every=Every(seconds=5)), epochs=3)) == 3
 
 

@@ -1,0 +1,141 @@
+"""The loop of `Trainer.fit`: epochs, batches, validation, each with its hooks and one safe point a batch."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from minitorch.config import no_grad, test_mode
+from minitorch.trainer import batches
+from minitorch.trainer.metrics import RunningMeans, check_finite
+from minitorch.trainer.state import FitResult, StepOutputs
+from minitorch.trainer.step import numbered
+from minitorch.trainer.triggers import Budget
+
+if TYPE_CHECKING:
+    from minitorch.trainer.trainer import Trainer
+
+
+class Loop:
+    """One run of a Trainer, from where its counters stand to the end of a budget.
+
+    Args:
+        trainer: its hooks are called, its counters moved on.
+        budget: when the run is complete.
+        validation: loaders by the prefix of their metrics.
+    """
+
+    def __init__(self, trainer: "Trainer", budget: Budget, validation: Mapping[str, Any]) -> None:
+        self.trainer = trainer
+        self.budget = budget
+        self.validation = validation
+        self.logged = self.validated = trainer.state.elapsed
+        self.begun = time.perf_counter() - trainer.state.elapsed
+
+    def run(self) -> FitResult:
+        """All epochs, between `on_fit_start` and `on_fit_end`."""
+        trainer = self.trainer
+        for hook in trainer.hooks.on_fit_start:
+            hook(trainer)
+        ends = self.ends()
+        while not ends:
+            ends = self.epoch()
+        return self.result()
+
+    def epoch(self) -> bool:
+        """What is left of the epoch under way; returns whether the run ends with it, or in it."""
+        trainer = self.trainer
+        trainer.stage = "train"
+        for hook in trainer.hooks.on_epoch_start:
+            hook(trainer)
+        for batch, last in batches.of_epoch(trainer.train_loader, trainer.state.epoch, trainer.state.batch):
+            self.batch(batch, last)
+            if self.validation and trainer.validate_every.due(trainer.state, self.validated):
+                self.validate()
+            if last:
+                self.end_epoch()
+            ends = self.ends()  # now: whoever asks for the end after a hook has run gets one more step
+            for hook in trainer.hooks.on_checkpoint:
+                hook(trainer)
+            if ends:
+                return True
+        return False
+
+    def batch(self, batch: Any, last: bool) -> None:
+        """One training step, up to `on_batch_end`."""
+        trainer, state, means = self.trainer, self.trainer.state, self.trainer.means
+        with numbered(state.step):
+            loss = trainer.stepper(trainer, started(trainer, batch))
+        trainer.log("loss", loss)
+        state.advance(means.size, last, time.perf_counter() - self.begun)
+        metrics = None
+        if trainer.log_every.due(state, self.logged):
+            self.logged = state.elapsed
+            metrics = check_finite(means.end_interval(), state)
+        outputs = StepOutputs(loss, means.size, metrics)
+        for hook in trainer.hooks.on_batch_end:
+            hook(trainer, outputs)
+        means.size = 0
+
+    def validate(self) -> None:
+        """A pass over each validation loader."""
+        trainer = self.trainer
+        self.validated = trainer.state.elapsed
+        for hook in trainer.hooks.on_validation_start:
+            hook(trainer)
+        metrics = trainer.validation = {}
+        with numbered(trainer.state.step):  # with validation or without, the training draws the same numbers
+            for name, loader in self.validation.items():
+                metrics.update({f"val_{name}{key}": value for key, value in trainer.evaluate(loader).items()})
+        for hook in trainer.hooks.on_validation_end:
+            hook(trainer, metrics)
+
+    def end_epoch(self) -> None:
+        """The metrics of the epoch that is over, for the history and for `on_epoch_end`."""
+        trainer = self.trainer
+        metrics = check_finite(trainer.means.end_epoch(), trainer.state) | trainer.validation
+        trainer.validation = {}
+        trainer.history.append(metrics)
+        for hook in trainer.hooks.on_epoch_end:
+            hook(trainer, metrics)
+
+    def ends(self) -> bool:
+        """Whether the run ends at this safe point."""
+        trainer = self.trainer
+        ending = self.budget.reached(trainer.state)  # first: a signal may come meanwhile, and None must not undo it
+        trainer.ending = trainer.ending or ending
+        return trainer.ending is not None
+
+    def result(self) -> FitResult:
+        """How the run ended, told to `on_fit_end`."""
+        trainer = self.trainer
+        assert trainer.ending is not None
+        so_far = check_finite(trainer.means.so_far(), trainer.state)
+        metrics = trainer.history[-1] if trainer.history else so_far | trainer.validation
+        state, history = attrs.evolve(trainer.state), list(trainer.history)
+        result = FitResult(*trainer.ending, state, dict(metrics), history, trainer.checkpoint)
+        for hook in trainer.hooks.on_fit_end:
+            hook(trainer, result)
+        return result
+
+
+def started(trainer: "Trainer", batch: Any) -> Any:
+    """`batch` as the callbacks leave it; its samples are counted."""
+    batch = trainer.hooks.start_batch(trainer, batch)
+    trainer.means.size = batches.size(batch)
+    return batch
+
+
+@contextmanager
+def aside(trainer: "Trainer", stage: str) -> Iterator[None]:
+    """Apart from the training: no gradients, no dropout, means of its own."""
+    outer = trainer.stage, trainer.means
+    trainer.stage, trainer.means = stage, RunningMeans()
+    try:
+        with no_grad(), test_mode():
+            yield
+    finally:
+        outer[1].host_reads += trainer.means.host_reads
+        trainer.stage, trainer.means = outer
