@@ -1,5 +1,6 @@
-"""Optimizers, which change Parameters by their gradients, and hooks that change gradients before that."""
+"""Optimizers, which change Parameters by their gradients, hooks that change gradients before that, and schedules."""
 
+from minitorch.optimizers import schedules
 from minitorch.optimizers.adadelta import AdaDelta
 from minitorch.optimizers.adagrad import AdaGrad
 from minitorch.optimizers.adam import Adam, AdamW
@@ -22,4 +23,5 @@ __all__ = [
     "Optimizer",
     "RMSprop",
     "WeightDecay",
+    "schedules",
 ]

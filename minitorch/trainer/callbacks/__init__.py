@@ -10,10 +10,12 @@ from minitorch.trainer.callbacks.device_stats import DeviceStats
 from minitorch.trainer.callbacks.early_stopping import EarlyStopping
 from minitorch.trainer.callbacks.epoch_timer import EpochTimer
 from minitorch.trainer.callbacks.jsonl_logger import JSONLLogger
+from minitorch.trainer.callbacks.lr_schedule import LRSchedule
 from minitorch.trainer.callbacks.mlflow_logger import MLflowLogger
 from minitorch.trainer.callbacks.plot_curves import PlotCurves
 from minitorch.trainer.callbacks.profile import Profile
 from minitorch.trainer.callbacks.progress_bar import ProgressBar
+from minitorch.trainer.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
 from minitorch.trainer.callbacks.sample_images import SampleImages
 from minitorch.trainer.callbacks.summary import ModelSummary, Summary, model_summary
 from minitorch.trainer.callbacks.tensorboard_logger import TensorBoardLogger
@@ -29,11 +31,13 @@ __all__ = [
     "EarlyStopping",
     "EpochTimer",
     "JSONLLogger",
+    "LRSchedule",
     "MLflowLogger",
     "ModelSummary",
     "PlotCurves",
     "Profile",
     "ProgressBar",
+    "ReduceLROnPlateau",
     "SampleImages",
     "Summary",
     "TensorBoardLogger",

@@ -15,6 +15,7 @@ import fake_cupy
 import minitorch
 from minitorch import Callback, Every
 from minitorch.errors import StateError
+from minitorch.optimizers.schedules import Exponential
 from minitorch.trainer import Phase, callbacks
 from minitorch.trainer.callback import HOOKS, overrides
 from minitorch.trainer.callbacks import DevicePlacement
@@ -30,15 +31,21 @@ SETTINGS = {
     "EarlyStopping": lambda folder, uri: {"monitor": "loss", "patience": 50},
     "EpochTimer": lambda folder, uri: {},
     "JSONLLogger": lambda folder, uri: {"folder": folder},
+    "LRSchedule": lambda folder, uri: {"schedule": Exponential(0.9)},
     "MLflowLogger": lambda folder, uri: {"experiment": folder.name, "tracking_uri": uri},
     "ModelSummary": lambda folder, uri: {},
     "PlotCurves": lambda folder, uri: {"folder": folder, "every": Every(steps=5)},
     "Profile": lambda folder, uri: {"folder": folder, "steps": range(2, 6)},
     "ProgressBar": lambda folder, uri: {},
+    "ReduceLROnPlateau": lambda folder, uri: {"monitor": "loss", "patience": 1, "min_delta": 1.0},
     "SampleImages": lambda folder, uri: {"folder": folder, "loader": small_runs.batches(2), "shape": (2, 3)},
     "TensorBoardLogger": lambda folder, uri: {"folder": folder},
     "WandbLogger": lambda folder, uri: {"project": "contract", "folder": folder},
 }
+# Those whose work it is to change the numbers of a run.
+CHANGING = {"LRSchedule", "ReduceLROnPlateau"}
+# Those that cannot be in one run with one before.
+APART = {"ReduceLROnPlateau"}
 # The packages without which it cannot be made.
 NEEDS = {
     "ConfusionMatrix": "matplotlib",
@@ -54,7 +61,10 @@ EXPORTED = {
     if isinstance(thing, type) and issubclass(thing, Callback)
 }
 MISSING = {name for name, package in NEEDS.items() if importlib.util.find_spec(package) is None}
+TOGETHER = [name for name in SETTINGS if name not in MISSING | APART]
 each = pytest.mark.parametrize("name", SETTINGS)
+each_that_changes_nothing = pytest.mark.parametrize("name", [name for name in SETTINGS if name not in CHANGING])
+each_that_changes_numbers = pytest.mark.parametrize("name", sorted(CHANGING))
 pytestmark = pytest.mark.filterwarnings("ignore:::(mlflow|wandb|sqlalchemy|google|pydantic)")
 
 
@@ -155,15 +165,21 @@ def test_an_unknown_setting_is_an_error(make, name):
 # What they do ---------------------------------------------------------------------------------------------------------
 
 
-@each
+@each_that_changes_nothing
 def test_alone_it_changes_no_number(make, name):
     """A run with it has the history and the weights of a run without."""
     assert ends_with(make(name)) == ends_with()
 
 
+@each_that_changes_numbers
+def test_alone_it_changes_numbers(make, name):
+    """What is listed as changing numbers does."""
+    assert ends_with(make(name)) != ends_with()
+
+
 def test_all_together_they_change_no_number(make):
-    """All of them, as listed and backwards, change none either."""
-    names = [name for name in SETTINGS if name not in MISSING]
+    """All of those that change none alone, as listed and backwards, change none either."""
+    names = [name for name in TOGETHER if name not in CHANGING]
     for folder, order in (("forwards", names), ("backwards", names[::-1])):
         assert ends_with(*[make(name, folder) for name in order]) == ends_with()
 
@@ -182,7 +198,7 @@ def test_a_run_with_all_is_resumed_exactly(make, tmp_path):
     """So does a run with all of them."""
 
     def all_of_them(folder):
-        return [make(name, folder) for name in SETTINGS if name not in MISSING and name != "Checkpoint"]
+        return [make(name, folder) for name in TOGETHER if name != "Checkpoint"]
 
     whole = resumed_runs.fit(tmp_path / "whole", lambda: all_of_them("a"))
     resumed_runs.fit(tmp_path / "broken", lambda: all_of_them("b"), break_at=8)
@@ -225,6 +241,22 @@ def test_after_a_run_that_failed_it_works_again(make, name):
     assert set(vars(run)) == own
     result = run.fit(small_runs.batches(), epochs=3)
     assert (result.status, result.state.epoch) == ("completed", 3)
+
+
+def test_all_states_go_round_after_every_step(make):
+    """So do the states of all of them in one run."""
+    those = [make(name) for name in TOGETHER]
+    states = []
+    note = small_runs.at(
+        "on_checkpoint", lambda trainer: states.append(copy.deepcopy([one.state_dict() for one in those]))
+    )
+    small_runs.trainer(*those, note, log_every=Every(steps=1)).fit(small_runs.batches(), epochs=2)
+    assert len(states) == 8
+    for taken in states:
+        others = [make(name, "other") for name in TOGETHER]
+        for other, state in zip(others, taken, strict=True):
+            other.load_state_dict(copy.deepcopy(state))
+            assert equal(other.state_dict(), state)
 
 
 @each
