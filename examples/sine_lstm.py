@@ -38,7 +38,8 @@ class SequenceTrainer(Trainer):
         return sum(losses) / len(losses)
 
     def on_epoch_start(self):
-        self.model.cell.reset_state()
+        if self.state.batch == 0:  # an epoch resumed in its middle goes on with its state
+            self.model.cell.reset_state()
 
     def on_batch_end(self, outputs):
         outputs.loss.unchain_backward()  # the state keeps its numbers, and forgets how it was computed

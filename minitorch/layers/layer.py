@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
-from typing import Any
+from typing import Any, ClassVar
 
 from minitorch import serialize
+from minitorch.cuda import as_cupy, as_numpy
 from minitorch.errors import MinitorchError, StateError
-from minitorch.variable import Parameter
+from minitorch.variable import Parameter, Variable
 
 Array = Any
 
@@ -25,7 +26,13 @@ class Layer:
 
     A Parameter is known by its path, such as `l1.W`. Lists, tuples and dicts of layers or Parameters are looked through
     too: `blocks.0.W`. One that is reachable by several paths is known by the first, in the order of definition.
+
+    Attributes:
+        carries: the names of attributes, each a Variable or None, that a layer keeps from one call to the next, such as
+            the state `h` of `RNN`. They move with the layer and are in its `state_dict`, but are no weights.
     """
+
+    carries: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, *inputs: Any) -> Any:
         """Apply `forward`."""
@@ -66,21 +73,47 @@ class Layer:
         for param in self.params():
             param.cleargrad()
 
+    # ---- what is carried from one call to the next
+
+    def carried(self) -> dict[str, Variable]:
+        """What this layer and those inside carry to their next call (`carries`), by path; nothing that is None."""
+        found = {path: getattr(layer, name) for path, layer, name in self._carriers()}
+        return {path: value for path, value in found.items() if value is not None}
+
+    def carry(self, values: Mapping[str, Variable]) -> None:
+        """Go on from `values`, which `carried` gave; what they do not name becomes None, as before the first call."""
+        for path, layer, name in self._carriers():
+            setattr(layer, name, values.get(path))
+
+    def _carriers(self) -> Iterator[tuple[str, "Layer", str]]:
+        yield from ((name, self, name) for name in self.carries)
+        for path, layer in self.layers_inside():
+            yield from ((f"{path}.{name}", layer, name) for name in layer.carries)
+
     # ---- devices
 
     def to_cpu(self) -> None:
-        """Move all Parameters and their gradients to the host."""
+        """Move all Parameters, their gradients, and what is carried to the next call to the host."""
         for param in self.params():
             param.to_cpu()
+        self._move_carried(as_numpy)
 
     def to_gpu(self) -> None:
-        """Move all Parameters and their gradients to the current GPU."""
+        """Move all Parameters, their gradients, and what is carried to the next call to the current GPU."""
         for param in self.params():
             param.to_gpu()
+        self._move_carried(as_cupy)
+
+    def _move_carried(self, move: Any) -> None:
+        """Move values that are elsewhere; they forget how they were computed, which was there."""
+        for _, layer, name in self._carriers():
+            value = getattr(layer, name)
+            if value is not None and (moved := move(value.data)) is not value.data:
+                setattr(layer, name, Variable(moved, requires_grad=False))
 
     # ---- state
 
-    def state_dict(self) -> dict[str, Array]:
+    def weights(self) -> dict[str, Array]:
         """The array of every Parameter by its path; the arrays themselves, not copies.
 
         Raises:
@@ -95,14 +128,25 @@ class Layer:
             )
         return state
 
+    def state_dict(self) -> dict[str, Array]:
+        """The `weights`, and the arrays of what is carried to the next call: all that a run goes on from.
+
+        Raises:
+            StateError: a lazily sized layer has not got its weights yet.
+        """
+        return self.weights() | {path: value.data for path, value in self.carried().items()}
+
     def load_state_dict(self, state: Mapping[str, Array]) -> None:
         """Copy the arrays of `state` into the Parameters, which stay on their device; nothing is changed on error.
+
+        What is carried to the next call becomes that of `state`, or nothing where it is not in there, as in weights.
 
         Raises:
             StateError: keys are missing or unexpected, or shapes differ; all of them are listed.
         """
         params = dict(self.named_params())
-        serialize.check_keys(f"{type(self).__name__} weights", params, state)
+        carried = {path for path, _, _ in self._carriers()} & set(state)
+        serialize.check_keys(f"{type(self).__name__} weights", [*params, *carried], state)
         wrong = [
             f"{path}: {tuple(state[path].shape)} given, {param.wanted_shape} wanted"
             for path, param in params.items()
@@ -112,10 +156,12 @@ class Layer:
             raise StateError(f"{type(self).__name__}: shapes differ: {'; '.join(wrong)}; build the same model first")
         for path, param in params.items():
             param.assign(state[path])
+        place = next((param.place for param in params.values()), as_numpy)
+        self.carry({path: Variable(place(state[path]).copy(), requires_grad=False) for path in carried})
 
     def save_weights(self, path: str | PathLike[str]) -> None:
         """Write all Parameters to one `.safetensors` file, atomically."""
-        serialize.save(path, self.state_dict())
+        serialize.save(path, self.weights())
 
     def load_weights(self, path: str | PathLike[str]) -> None:
         """Read all Parameters from a file of `save_weights`; also before the first call of lazily sized layers.

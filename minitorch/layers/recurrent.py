@@ -2,10 +2,12 @@
 
 The state remembers how it was computed, back to the beginning of the sequence. For truncated backpropagation through
 time call `loss.unchain_backward()` after `loss.backward()`: the steps that follow start from the numbers alone. The
-state is no Parameter: it is neither saved nor moved by `to_gpu()`; call `reset_state()` after a move.
+state is no Parameter and in no file of weights; it moves with the layer, and is in its `state_dict`, so that a
+checkpoint in the middle of a sequence goes on from there, by the numbers alone. A Trainer whose sequences begin with an
+epoch resets it in `on_epoch_start` where `state.batch` is 0, since that hook also begins an epoch that is resumed.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -32,6 +34,8 @@ class Recurrent(Layer):
     Attributes:
         h: the state, (N, H), or None for zeros: before the first call and after `reset_state()`.
     """
+
+    carries: ClassVar[tuple[str, ...]] = ("h",)
 
     def __init__(self, hidden_size: int, in_size: int | None, *, gates: int, nobias: bool, dtype: Any) -> None:
         super().__init__()
@@ -118,6 +122,8 @@ class LSTM(Recurrent):
     Attributes:
         c: the memory, (N, H), or None for zeros.
     """
+
+    carries = ("h", "c")
 
     def __init__(self, hidden_size: int, in_size: int | None = None, dtype: Any = np.float32) -> None:
         super().__init__(hidden_size, in_size, gates=4, nobias=True, dtype=dtype)

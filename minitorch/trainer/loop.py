@@ -130,12 +130,14 @@ def started(trainer: "Trainer", batch: Any) -> Any:
 
 @contextmanager
 def aside(trainer: "Trainer", stage: str) -> Iterator[None]:
-    """Apart from the training: no gradients, no dropout, means of its own."""
-    outer = trainer.stage, trainer.means
+    """Apart from the training: no gradients, no dropout, means and recurrent states of its own."""
+    outer, carried = (trainer.stage, trainer.means), trainer.model.carried()
     trainer.stage, trainer.means = stage, RunningMeans()
+    trainer.model.carry({})
     try:
         with no_grad(), test_mode():
             yield
     finally:
         outer[1].host_reads += trainer.means.host_reads
         trainer.stage, trainer.means = outer
+        trainer.model.carry(carried)

@@ -6,8 +6,9 @@ import pytest
 import fake_cupy
 import minitorch.functions as F
 import minitorch.layers as L
-from minitorch import no_grad
-from minitorch.errors import ShapeError
+from minitorch import as_variable, no_grad, serialize
+from minitorch.errors import ShapeError, StateError
+from minitorch.models import Sequential
 from minitorch.optimizers import SGD
 from minitorch.utils import directional_check
 
@@ -122,7 +123,7 @@ def test_input_and_state_of_different_sizes(layer_class):
 
 @each_layer
 def test_parameters(layer_class):
-    """Weights are found under DeZero's names; the state is not among them, nor saved."""
+    """Weights are found under DeZero's names; the state is not among them."""
     layer = layer_class(5, in_size=3)
     layer(np.ones((4, 3), np.float32))
     bias = ["h2h.b"] if layer_class is L.GRU else []
@@ -181,6 +182,90 @@ def test_set_state(layer_class):
     assert one.x2h.W.grad is not None
     other.set_state(None)
     np.testing.assert_array_equal(other(X[0]).data, expected[0])
+
+
+def states(layer):
+    """The state of a layer, and its memory where it has one."""
+    return [s for s in (layer.h, getattr(layer, "c", None)) if s is not None]
+
+
+@each_layer
+def test_the_state_is_in_the_state_dict_but_no_weight(layer_class, tmp_path):
+    """A state dict goes on in the middle of a sequence; files of weights hold no state, and loading one resets it."""
+    one, other = Sequential(golden_layer(layer_class)), Sequential(golden_layer(layer_class))
+    expected = run(one, X).data
+    one.l0.reset_state()
+    run(one, X[:2])
+    names = ["l0.h", "l0.c"] if layer_class is L.LSTM else ["l0.h"]
+    assert list(one.state_dict()) == [*one.weights(), *names]
+    other.load_state_dict(one.state_dict())
+    assert all(s.data is not o.data for s, o in zip(states(one.l0), states(other.l0), strict=True))
+    assert not other.l0.h.requires_grad
+    np.testing.assert_array_equal(other(X[2]).data, expected[2])
+
+    one.save_weights(tmp_path / "weights.safetensors")
+    assert set(serialize.load(tmp_path / "weights.safetensors").arrays) == set(one.weights())
+    other.load_weights(tmp_path / "weights.safetensors")
+    assert states(other.l0) == []
+    np.testing.assert_array_equal(run(other, X).data, expected)
+
+
+@each_layer
+def test_the_state_moves_with_the_layer(layer_class):
+    """There and back in the middle of a sequence, its numbers are kept; a move to where it is keeps its history too."""
+    layer, plain = golden_layer(layer_class), golden_layer(layer_class)
+    expected = run(plain, X).data
+    with fake_cupy.installed() as cupy:
+        layer(X[0])
+        layer.to_gpu()
+        assert all(isinstance(s.data, cupy.ndarray) for s in states(layer))
+        y = layer(cupy.asarray(X[1]))
+        layer.to_gpu()
+        assert layer.h is y
+        layer.to_cpu()
+        assert all(isinstance(s.data, np.ndarray) for s in states(layer))
+    np.testing.assert_array_equal(layer(X[2]).data, expected[2])
+
+
+@each_layer
+def test_a_state_dict_is_loaded_onto_the_layers_device(layer_class):
+    """The state of a layer on the host is loaded, with the weights, into one on a GPU."""
+    one = golden_layer(layer_class)
+    one(X[0])
+    with fake_cupy.installed() as cupy:
+        other = golden_layer(layer_class)
+        other.to_gpu()
+        other.load_state_dict(one.state_dict())
+        assert all(isinstance(s.data, cupy.ndarray) for s in states(other))
+        np.testing.assert_array_equal(cupy.asnumpy(other(cupy.asarray(X[1])).data), one(X[1]).data)
+
+
+def test_a_layer_of_ones_own_may_carry_something():
+    """What a layer names in `carries` is found by path, moved and saved as the state of an LSTM is."""
+
+    class Counting(L.Layer):
+        carries = ("calls",)
+
+        def __init__(self):
+            super().__init__()
+            self.calls = None
+
+        def forward(self, x):
+            self.calls = as_variable(x if self.calls is None else self.calls.data + x)
+            return self.calls
+
+    model = Sequential(Counting(), L.LSTM(2, in_size=3))
+    assert model.carried() == {}
+    model(X[0])
+    assert list(model.carried()) == ["l0.calls", "l1.h", "l1.c"]
+    state = {path: array.copy() for path, array in model.state_dict().items()}
+    model(X[1])
+    model.load_state_dict(state)
+    np.testing.assert_array_equal(model.l0.calls.data, X[0])
+    with pytest.raises(StateError, match=r"unexpected \(1\): l0.counts"):
+        model.load_state_dict(state | {"l0.counts": X[0]})
+    model.carry({})
+    assert model.carried() == {}
 
 
 @each_layer
