@@ -48,16 +48,7 @@ class ClipGrad:
 
     def __call__(self, params: list[Parameter]) -> None:
         """Change the gradients in place."""
-        grads = [p.grad.data for p in params]
-        if not grads:
-            return
-        xp = xp_of(grads[0])
-        norm = xp.sqrt(sum(_sum_of_squares(g) for g in grads))
-        rate = xp.minimum(self.max_norm / (norm + 1e-6), 1.0)
-        if xp is np and rate == 1:  # to ask a GPU would be to wait for it
-            return
-        for g in grads:
-            g *= rate.astype(g.dtype)
+        clip_norm([p.grad.data for p in params], self.max_norm)
 
 
 class FreezeParam:
@@ -85,6 +76,23 @@ class FreezeParam:
         for param in self.params:
             param.cleargrad()
         params[:] = [p for p in params if p.grad is not None]
+
+
+def clip_norm(grads: list[Any], max_norm: float) -> Any:
+    """Scale `grads` in place so that their norm, taken over all of them, is at most `max_norm`; returns it as it was.
+
+    Nothing is read back from a GPU: there the norm is an array of no axes.
+    """
+    if not grads:
+        return 0.0
+    xp = xp_of(grads[0])
+    norm = xp.sqrt(sum(_sum_of_squares(g) for g in grads))
+    rate = xp.minimum(max_norm / (norm + 1e-6), 1.0)
+    if xp is np and rate == 1:  # to ask a GPU would be to wait for it
+        return norm
+    for g in grads:
+        g *= rate.astype(g.dtype)
+    return norm
 
 
 def _sum_of_squares(g: Any) -> Any:

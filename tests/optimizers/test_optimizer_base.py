@@ -365,10 +365,10 @@ def test_state_is_loaded_where_the_parameters_are():
 
 
 def test_there_is_an_optimizer_for_every_name():
-    """All that the package offers can be made with its defaults, but for the base and the hooks."""
-    hooks = ["ClipGrad", "FreezeParam", "WeightDecay"]
+    """All that the package offers can be made with its defaults, but for the base, the hooks and the schedules."""
+    others = ["ClipGrad", "FreezeParam", "Optimizer", "WeightDecay", "schedules"]
     for name in optimizers.__all__:
-        if name not in [*hooks, "Optimizer"]:
+        if name not in others:
             layer = one(np.ones((2, 2), np.float32), np.ones((2, 2), np.float32))
             getattr(optimizers, name)().setup(layer).update()
             assert (layer.p.data < 1).all(), name

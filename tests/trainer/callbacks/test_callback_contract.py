@@ -30,6 +30,7 @@ SETTINGS = {
     "DeviceStats": lambda folder, uri: {},
     "EarlyStopping": lambda folder, uri: {"monitor": "loss", "patience": 50},
     "EpochTimer": lambda folder, uri: {},
+    "GradientClipping": lambda folder, uri: {"norm": 0.1},
     "JSONLLogger": lambda folder, uri: {"folder": folder},
     "LRSchedule": lambda folder, uri: {"schedule": Exponential(0.9)},
     "MLflowLogger": lambda folder, uri: {"experiment": folder.name, "tracking_uri": uri},
@@ -43,7 +44,7 @@ SETTINGS = {
     "WandbLogger": lambda folder, uri: {"project": "contract", "folder": folder},
 }
 # Those whose work it is to change the numbers of a run.
-CHANGING = {"LRSchedule", "ReduceLROnPlateau"}
+CHANGING = {"GradientClipping", "LRSchedule", "ReduceLROnPlateau"}
 # Those that cannot be in one run with one before.
 APART = {"ReduceLROnPlateau"}
 # The packages without which it cannot be made.
