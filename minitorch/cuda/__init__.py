@@ -3,7 +3,7 @@
 from minitorch.cuda.array_module import as_cupy, as_numpy, get_array_module, has_gpu, is_array, xp_of
 from minitorch.cuda.device import Device, Memory, compute_stream
 from minitorch.cuda.gemm import gemm
-from minitorch.cuda.graph import CapturedStep, DeviceScalar, preserved
+from minitorch.cuda.graph import CapturedStep, DeviceScalar, capturing, preserved
 from minitorch.cuda.strict import no_sync, sync_allowed
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Memory",
     "as_cupy",
     "as_numpy",
+    "capturing",
     "compute_stream",
     "gemm",
     "get_array_module",

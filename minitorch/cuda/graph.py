@@ -5,6 +5,7 @@ holds, can differ between launches. What must differ is kept in device memory: s
 """
 
 import gc
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -125,6 +126,12 @@ class CapturedStep:
                 yield
         finally:
             outside.wait_event(self._stream.record())
+
+
+def capturing() -> bool:
+    """Whether work that this thread gives to the device now is recorded, and not done."""
+    cupy = sys.modules.get("cupy")
+    return cupy is not None and bool(cupy.cuda.get_current_stream().is_capturing())
 
 
 class DeviceScalar:

@@ -1,5 +1,7 @@
 """`AdaDelta`."""
 
+from minitorch.cuda import kernels
+from minitorch.optimizers.multi_tensor import launched_by
 from minitorch.optimizers.optimizer import Optimizer
 from minitorch.optimizers.rules import rules_for
 from minitorch.variable import Parameter
@@ -29,6 +31,7 @@ class AdaDelta(Optimizer):
         self.rho = rho
         self.eps = eps
 
+    @launched_by(kernels.adadelta, ("msg", "msdx"), ("rho", "eps"))
     def update_one(self, param: Parameter) -> None:
         """Change `param.data` in place."""
         p, g = param.data, param.grad.data

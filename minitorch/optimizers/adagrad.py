@@ -1,5 +1,7 @@
 """`AdaGrad`."""
 
+from minitorch.cuda import kernels
+from minitorch.optimizers.multi_tensor import launched_by
 from minitorch.optimizers.optimizer import Optimizer
 from minitorch.optimizers.rules import rules_for
 from minitorch.variable import Parameter
@@ -26,6 +28,7 @@ class AdaGrad(Optimizer):
         self.lr = lr
         self.eps = eps
 
+    @launched_by(kernels.adagrad, ("h",), ("eps",))
     def update_one(self, param: Parameter) -> None:
         """Change `param.data` in place."""
         p, g = param.data, param.grad.data

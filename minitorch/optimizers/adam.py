@@ -1,5 +1,7 @@
 """`Adam`, and `AdamW` with weight decay apart from the gradient."""
 
+from minitorch.cuda import kernels
+from minitorch.optimizers.multi_tensor import launched_by
 from minitorch.optimizers.optimizer import Optimizer
 from minitorch.optimizers.rules import rules_for
 from minitorch.variable import Parameter
@@ -30,6 +32,7 @@ class Adam(Optimizer):
         self.beta2 = beta2
         self.eps = eps
 
+    @launched_by(kernels.adam, ("m", "v"), ("beta1", "beta2", "eps"), counter="t")
     def update_one(self, param: Parameter) -> None:
         """Change `param.data` in place."""
         p, g = param.data, param.grad.data

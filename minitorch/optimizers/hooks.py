@@ -7,7 +7,7 @@ import numpy as np
 from minitorch.cpu import update
 from minitorch.cuda import xp_of
 from minitorch.errors import ConfigError
-from minitorch.optimizers.optimizer import HasParams, positive
+from minitorch.optimizers.checks import HasParams, positive
 from minitorch.variable import Parameter
 
 

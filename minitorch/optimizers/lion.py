@@ -1,5 +1,7 @@
 """`Lion`."""
 
+from minitorch.cuda import kernels
+from minitorch.optimizers.multi_tensor import launched_by
 from minitorch.optimizers.optimizer import Optimizer
 from minitorch.optimizers.rules import rules_for
 from minitorch.variable import Parameter
@@ -31,6 +33,7 @@ class Lion(Optimizer):
         self.beta2 = beta2
         self.weight_decay = weight_decay
 
+    @launched_by(kernels.lion, ("m",), ("beta1", "beta2"))
     def update_one(self, param: Parameter) -> None:
         """Change `param.data` in place."""
         p, g = param.data, param.grad.data

@@ -1,16 +1,18 @@
 """`Optimizer`: the base of all; it finds the Parameters that have gradients, runs the hooks, and updates each one."""
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol, Self, runtime_checkable
+from collections.abc import Callable, Mapping
+from typing import Any, Self
 
 import numpy as np
 
 from minitorch import serialize
 from minitorch.cpu.update import flush_denormals
-from minitorch.cuda import as_cupy, as_numpy, xp_of
-from minitorch.errors import ConfigError, GraphError, StateError
-from minitorch.optimizers import grouping
+from minitorch.cuda import as_cupy, as_numpy, capturing, xp_of
+from minitorch.errors import ConfigError, DeviceError, GraphError, StateError
+from minitorch.optimizers import grouping, multi_tensor
+from minitorch.optimizers.checks import HasParams, fractions, positive
 from minitorch.optimizers.grouping import Groups
+from minitorch.optimizers.multi_tensor import Launch, MultiTensor, Request
 from minitorch.variable import Parameter
 
 Array = Any
@@ -19,19 +21,10 @@ Hook = Callable[[list[Parameter]], None]
 FLUSH_EVERY = 32  # updates: between two, what decays by 0.9 does not fall from where it is kept into the denormals
 
 
-@runtime_checkable
-class HasParams(Protocol):
-    """What an optimizer needs of a layer or model."""
-
-    def params(self) -> Iterator[Parameter]:
-        """Each Parameter once."""
-
-    def named_params(self) -> Iterator[tuple[str, Parameter]]:
-        """Each Parameter once, with its path."""
-
-
 class Optimizer:
     """Base of all optimizers: subclass it and write `update_one`.
+
+    On a device an `update_one` that is marked by `launched_by` is not called: one launch updates all Parameters.
 
     Attributes:
         target: the layer or model whose Parameters it updates, given to `setup`.
@@ -58,6 +51,9 @@ class Optimizer:
         self._paths: dict[Parameter, str] = {}
         self._patterns: dict[Parameter, tuple[str, ...]] = {}
         self._options: dict[tuple[str, ...], dict[str, Any]] = {}
+        self._on_device = MultiTensor()
+        self._launched: list[dict[str, Any]] = []  # the state of the Parameters of the last update by a launch
+        self._launched_with: tuple[Any, ...] = ()
 
     def setup(self, target: HasParams, groups: Mapping[str, Mapping[str, Any]] | None = None) -> Self:
         """Take the Parameters of `target` to update from now on; returns the optimizer.
@@ -120,14 +116,62 @@ class Optimizer:
                 f"{type(self).__name__}.update: no Parameter of {self.target!r} has a gradient; call loss.backward() "
                 "after cleargrads() and before update()"
             )
-        for hook in self.hooks:
-            hook(params)
-        for param in params:
-            if param.grad is not None:  # a hook may have frozen it
-                self.update_one(param)
+        launch: Launch | None = getattr(self.update_one, "launch", None)
+        if launch is not None and multi_tensor.taken(params):
+            self._update_by(launch, params)
+        else:
+            self._update_each(params)
         self.updates += 1
         if self.updates % FLUSH_EVERY == 0:
             self._flush_denormals()
+
+    def _update_each(self, params: list[Parameter]) -> None:
+        for hook in self.hooks:
+            hook(params)
+        if xp_of(params[0].data) is not np and capturing():
+            raise DeviceError(
+                f"{type(self).__name__} updates Parameters one by one, with numbers of the host; what a launch updates "
+                "are float32 Parameters in C order, by an update_one of minitorch"
+            )
+        for param in params:
+            if param.grad is not None:  # a hook may have frozen it
+                self.update_one(param)
+
+    def _update_by(self, launch: Launch, params: list[Parameter]) -> None:
+        hooks, longest, decay = multi_tensor.split(self.hooks)
+        self._launched_with = self._launch_settings()
+        for hook in hooks:
+            hook(params)
+        params = [p for p in params if p.grad is not None]
+        own = {name: getattr(self, name) for name in self.hyperparameters} | {"lr": 1.0}
+        found = {patterns: grouping.merged(self.groups, patterns, own) for patterns in self._options}
+        self._launched = [self.state_of(p, **launch.zeros) if launch.zeros else {} for p in params]
+        options = [found[self._patterns[p]] for p in params]
+        request = Request(params, self._launched, options, longest, decay)
+        if params:
+            self._on_device.update(launch, self.lr, request)  # type: ignore[attr-defined]
+
+    def refresh(self) -> int:
+        """Before a captured update is replayed: write a new learning rate to the device, which a launch reads there.
+
+        Returns:
+            A number that changes when something else did that the capture does not read anew: then it is out of date.
+        """
+        if self._launch_settings() != self._launched_with:
+            self._on_device.outdate()
+        self._on_device.set_lr(self.lr)  # type: ignore[attr-defined]
+        return self._on_device.generation
+
+    def _launch_settings(self) -> tuple[Any, ...]:
+        """What the user may change that a launch is made with."""
+        own = [getattr(self, name) for name in self.hyperparameters if name != "lr"]
+        hooks, longest, decay = multi_tensor.split(self.hooks)
+        return *own, *hooks, longest, decay
+
+    def advance(self, updates: int) -> None:
+        """Count so many updates that replays of a captured one have made; a negative number takes them back."""
+        multi_tensor.count(self._launched, self.update_one.launch, updates)  # type: ignore[attr-defined]
+        self.updates += updates
 
     def _find_params(self, target: HasParams) -> None:
         """Note which Parameters there are now, and the options of each in this update."""
@@ -176,6 +220,7 @@ class Optimizer:
         self._move(as_cupy)
 
     def _move(self, move: Callable[[Any], Any]) -> None:
+        self._on_device, self._launched = MultiTensor(), []
         for entry in self.state.values():
             for name, value in entry.items():
                 if not isinstance(value, int | float):
@@ -236,21 +281,6 @@ class Optimizer:
         if not param.accepts(value.shape):
             raise StateError(f"{what}: shape {tuple(value.shape)} given, {param.wanted_shape} wanted")
         return param.place(value).copy()
-
-
-def positive(owner: str, **values: Any) -> None:
-    """Raise ConfigError for the first of `values` that is not a number of at least 0."""
-    for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not value >= 0:
-            raise ConfigError(f"{owner}: {name} is {value!r}; it must be a number of at least 0")
-
-
-def fractions(owner: str, **values: Any) -> None:
-    """Raise ConfigError for the first of `values` that is not in [0, 1)."""
-    positive(owner, **values)
-    for name, value in values.items():
-        if not value < 1:
-            raise ConfigError(f"{owner}: {name} is {value!r}; it must be at least 0 and less than 1")
 
 
 def _plain(value: Any) -> Any:

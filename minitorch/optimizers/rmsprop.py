@@ -1,5 +1,7 @@
 """`RMSprop`."""
 
+from minitorch.cuda import kernels
+from minitorch.optimizers.multi_tensor import launched_by
 from minitorch.optimizers.optimizer import Optimizer
 from minitorch.optimizers.rules import rules_for
 from minitorch.variable import Parameter
@@ -29,6 +31,7 @@ class RMSprop(Optimizer):
         self.alpha = alpha
         self.eps = eps
 
+    @launched_by(kernels.rmsprop, ("msg",), ("alpha", "eps"))
     def update_one(self, param: Parameter) -> None:
         """Change `param.data` in place."""
         p, g = param.data, param.grad.data

@@ -1,5 +1,7 @@
 """`SGD` and `MomentumSGD`."""
 
+from minitorch.cuda import kernels
+from minitorch.optimizers.multi_tensor import launched_by
 from minitorch.optimizers.optimizer import Optimizer
 from minitorch.optimizers.rules import rules_for
 from minitorch.variable import Parameter
@@ -19,6 +21,7 @@ class SGD(Optimizer):
         self.check(lr=lr)
         self.lr = lr
 
+    @launched_by(kernels.sgd)
     def update_one(self, param: Parameter) -> None:
         """Change `param.data` in place."""
         p, g = param.data, param.grad.data
@@ -52,6 +55,7 @@ class MomentumSGD(Optimizer):
         self.momentum = momentum
         self.nesterov = bool(nesterov)
 
+    @launched_by(kernels.momentum, ("v",), ("momentum", "nesterov"))
     def update_one(self, param: Parameter) -> None:
         """Change `param.data` in place."""
         p, g = param.data, param.grad.data

@@ -88,10 +88,32 @@ def optimizers(rng: Rng, put: Put) -> Iterator[Any]:
     )
     adam = kernels.Tensors(r, m, s, options=options)
     kernels.adam(adam, g, lr=lr, step=step, beta1=0.9, beta2=0.999, eps=1e-8, clip=clip)
+    steps = put(rng.integers(1, 50, len(sizes)))
+    kernels.adam(adam, g, lr=lr, step=steps, beta1=0.9, beta2=0.999, eps=1e-8)
     for state in (p, v, q, m, s, r):
         yield from state[:8] + state[-2:]
     yield from kernels.gradient_norm(adam, g, 1.0)
     yield from kernels.gradient_norm(adam, g, 1e9)
+
+
+@case
+def more_optimizers(rng: Rng, put: Put) -> Iterator[Any]:
+    sizes = [int(n) for n in rng.integers(1, 3000, 4)]
+    options = [tuple(row) for row in rng.uniform(0, 1, (len(sizes), 3)).astype(np.float32)]
+    lr, clip = put(np.float32(0.1)), put(np.float32(0.5))
+    g = [anywhere(rng, put, normal(rng, n)) for n in sizes]
+    g[0][:1] = 0
+    for update, states, settings in (
+        (kernels.adagrad, 1, {"eps": 1e-3}),
+        (kernels.adadelta, 2, {"rho": 0.9, "eps": 1e-3}),
+        (kernels.rmsprop, 1, {"alpha": 0.9, "eps": 1e-3}),
+        (kernels.lion, 1, {"beta1": 0.8, "beta2": 0.9}),
+    ):
+        p = [anywhere(rng, put, normal(rng, n)) for n in sizes]
+        state = [[anywhere(rng, put, np.abs(normal(rng, n)) + 0.1) for n in sizes] for _ in range(states)]
+        update(kernels.Tensors(p, *state, options=options), g, lr=lr, clip=clip, **settings)
+        for arrays in (p, *state):
+            yield from arrays
 
 
 @case

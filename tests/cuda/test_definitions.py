@@ -94,6 +94,28 @@ def test_updates_are_those_of_the_optimizers(clip: Any) -> None:
         close(mine, other)
 
 
+@pytest.mark.parametrize(
+    ("name", "states", "settings"),
+    [
+        ("adagrad", 1, {"eps": 1e-3}),
+        ("adadelta", 2, {"rho": 0.9, "eps": 1e-3}),
+        ("rmsprop", 1, {"alpha": 0.9, "eps": 1e-3}),
+        ("lion", 1, {"beta1": 0.8, "beta2": 0.9}),
+    ],
+)
+def test_more_updates_are_those_of_the_optimizers(name: str, states: int, settings: dict[str, float]) -> None:
+    """The same for the others; the decay of the parameter itself is Lion's only."""
+    p, g, *state = normal(7), normal(7), *[np.abs(normal(7)) for _ in range(states)]
+    lr_scale, l2, decay = OPTIONS
+    mine, other = [a.copy() for a in (p, *state)], [a.copy() for a in (p, *state)]
+    tensors = kernels.Tensors([mine[0]], *[[a] for a in mine[1:]], options=[OPTIONS])
+    getattr(kernels, name)(tensors, [g], lr=np.array(0.1, np.float32), clip=np.array(0.5, np.float32), **settings)
+    more = {"weight_decay": decay} if name == "lion" else {}
+    getattr(rules, name)(other[0], 0.5 * g + l2 * p, *other[1:], lr=0.1 * lr_scale, **settings, **more)
+    for a, b in zip(mine, other, strict=True):
+        close(a, b)
+
+
 def test_many_tensors_need_more_launches() -> None:
     """More parameters than the arguments of one launch have room for are all updated."""
     params = [normal(1 + i % 3) for i in range(600)]

@@ -16,13 +16,23 @@ from minitorch.cuda.kernels.layer_norm import layer_norm, layer_norm_gradient, l
 from minitorch.cuda.kernels.lstm import lstm_cell, lstm_cell_gradient
 from minitorch.cuda.kernels.philox import dropped, random_bits
 from minitorch.cuda.kernels.pooling import average_pool, average_pool_gradient, max_pool, max_pool_gradient
-from minitorch.cuda.kernels.update import Tensors, adam, gradient_norm, momentum, sgd
+from minitorch.cuda.kernels.update import (
+    Tensors,
+    adadelta,
+    adagrad,
+    adam,
+    gradient_norm,
+    lion,
+    momentum,
+    rmsprop,
+    sgd,
+)
 
 __all__ = [
-    "ACTIVATIONS", "KERNELS", "Kernel", "Tensors", "adam", "add_rows", "average_pool", "average_pool_gradient",
-    "batch_norm_backward_all", "batch_norm_forward", "batch_norm_inference", "bias_activation",
-    "bias_activation_backward", "col2im", "dropped", "gather_batch", "gradient_norm", "im2col", "layer_norm",
-    "layer_norm_gradient", "layer_norm_parameter_gradients", "lstm_cell", "lstm_cell_gradient", "max_pool",
-    "max_pool_gradient", "momentum", "random_bits", "sgd", "softmax_cross_entropy_backward",
-    "softmax_cross_entropy_forward", "source", "takes",
+    "ACTIVATIONS", "KERNELS", "Kernel", "Tensors", "adadelta", "adagrad", "adam", "add_rows", "average_pool",
+    "average_pool_gradient", "batch_norm_backward_all", "batch_norm_forward", "batch_norm_inference",
+    "bias_activation", "bias_activation_backward", "col2im", "dropped", "gather_batch", "gradient_norm", "im2col",
+    "layer_norm", "layer_norm_gradient", "layer_norm_parameter_gradients", "lion", "lstm_cell",
+    "lstm_cell_gradient", "max_pool", "max_pool_gradient", "momentum", "random_bits", "rmsprop", "sgd",
+    "softmax_cross_entropy_backward", "softmax_cross_entropy_forward", "source", "takes",
 ]  # fmt: skip

@@ -78,17 +78,18 @@ KERNEL momentum_update(
                });
 }
 
-// m and v are means of g and g g; p -= lr (m_hat / (sqrt(v_hat) + eps) + decay p), in step number `step`, from 1.
+// m and v are means of g and g g; p -= lr (m_hat / (sqrt(v_hat) + eps) + decay p), in step number `step`, from 1, which
+// is one for all tensors, or with `each` one for each.
 KERNEL adam_update(
     const uint64* params, const uint64* means, const uint64* squares, const __grid_constant__ Addresses grads,
     const int* sizes, const int* chunks, const float* options, const float* lr, const float* clip,
-    const long long* step, double beta1, double beta2, double eps) {
+    const long long* step, int each, double beta1, double beta2, double eps) {
     __shared__ float shared_rate, shared_least;
     int tensor = chunks[2 * blockIdx.x];
     Options o = reinterpret_cast<const Options*>(options)[tensor];
     double rate_now = double(lr[0]) * o.lr_scale;
     if (threadIdx.x == 0) {
-        double t = step[0], root = sqrt(1 - pow(beta2, t));
+        double t = step[each ? tensor : 0], root = sqrt(1 - pow(beta2, t));
         shared_rate = rate_now * root / (1 - pow(beta1, t));
         shared_least = eps * root;
     }
@@ -100,6 +101,66 @@ KERNEL adam_update(
                    m = keep1 * m + rest1 * g;
                    v = keep2 * v + rest2 * g * g;
                    p = shrink * p - rate * m / (sqrtf(v) + least);
+               });
+}
+
+// h += g g, then p -= lr g / (sqrt(h) + eps)
+KERNEL adagrad_update(
+    const uint64* params, const uint64* squares, const __grid_constant__ Addresses grads, const int* sizes,
+    const int* chunks, const float* options, const float* lr, const float* clip, float eps) {
+    int tensor = chunks[2 * blockIdx.x];
+    Options o = reinterpret_cast<const Options*>(options)[tensor];
+    float rate = lr[0] * o.lr_scale;
+    over_chunk(params, squares, nullptr, grads.at[tensor], sizes, chunks, o.l2, clip,
+               [=](float& p, float g, float& h, float&) {
+                   h += g * g;
+                   p -= rate * g / (sqrtf(h) + eps);
+               });
+}
+
+// dx = sqrt((msdx + eps) / (msg + eps)) g and p -= lr dx, with means msg of g g and msdx of dx dx
+KERNEL adadelta_update(
+    const uint64* params, const uint64* squares, const uint64* steps, const __grid_constant__ Addresses grads,
+    const int* sizes, const int* chunks, const float* options, const float* lr, const float* clip, float rho,
+    float eps) {
+    int tensor = chunks[2 * blockIdx.x];
+    Options o = reinterpret_cast<const Options*>(options)[tensor];
+    float rate = lr[0] * o.lr_scale;
+    over_chunk(params, squares, steps, grads.at[tensor], sizes, chunks, o.l2, clip,
+               [=](float& p, float g, float& msg, float& msdx) {
+                   msg = rho * msg + (1 - rho) * g * g;
+                   float dx = sqrtf((msdx + eps) / (msg + eps)) * g;
+                   msdx = rho * msdx + (1 - rho) * dx * dx;
+                   p -= rate * dx;
+               });
+}
+
+// msg = alpha msg + (1 - alpha) g g, then p -= lr g / (sqrt(msg) + eps)
+KERNEL rmsprop_update(
+    const uint64* params, const uint64* squares, const __grid_constant__ Addresses grads, const int* sizes,
+    const int* chunks, const float* options, const float* lr, const float* clip, float alpha, float eps) {
+    int tensor = chunks[2 * blockIdx.x];
+    Options o = reinterpret_cast<const Options*>(options)[tensor];
+    float rate = lr[0] * o.lr_scale;
+    over_chunk(params, squares, nullptr, grads.at[tensor], sizes, chunks, o.l2, clip,
+               [=](float& p, float g, float& msg, float&) {
+                   msg = alpha * msg + (1 - alpha) * g * g;
+                   p -= rate * g / (sqrtf(msg) + eps);
+               });
+}
+
+// p -= lr (sign(beta1 m + (1 - beta1) g) + decay p), then m = beta2 m + (1 - beta2) g
+KERNEL lion_update(
+    const uint64* params, const uint64* means, const __grid_constant__ Addresses grads, const int* sizes,
+    const int* chunks, const float* options, const float* lr, const float* clip, float beta1, float beta2) {
+    int tensor = chunks[2 * blockIdx.x];
+    Options o = reinterpret_cast<const Options*>(options)[tensor];
+    float rate = lr[0] * o.lr_scale, shrink = 1 - rate * o.decay;
+    over_chunk(params, means, nullptr, grads.at[tensor], sizes, chunks, o.l2, clip,
+               [=](float& p, float g, float& m, float&) {
+                   float d = beta1 * m + (1 - beta1) * g;
+                   p = shrink * p - rate * ((d > 0) - (d < 0) + (d != d ? d : 0));  // the sign of nan is nan
+                   m = beta2 * m + (1 - beta2) * g;
                });
 }
 

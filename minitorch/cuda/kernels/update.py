@@ -151,16 +151,64 @@ def momentum_update(
 @kernel("update")
 def adam_update(
     params: Array, means: Array, squares: Array, grads: Array, sizes: Array, chunks: Array, options: Array, lr: Array,
-    clip: Array | None, step: Array, beta1: float, beta2: float, eps: float,
+    clip: Array | None, step: Array, each: int, beta1: float, beta2: float, eps: float,
 ) -> None:  # fmt: skip
     """m, v: means of g and g g; p -= lr (m_hat / (sqrt(v_hat) + eps) + decay p), in step number `step`, from 1."""
-    t = float(step[()])
-    for (p, m, v), g, lr_scale, decay in _tensors(sizes, grads, clip, options, params, means, squares):
+    numbers = step if each else np.broadcast_to(step, len(sizes))
+    tensors = _tensors(sizes, grads, clip, options, params, means, squares)
+    for t, ((p, m, v), g, lr_scale, decay) in zip(numbers.tolist(), tensors, strict=True):
         m[...] = np.float32(beta1) * m + np.float32(1 - beta1) * g
         v[...] = np.float32(beta2) * v + np.float32(1 - beta2) * g * g
         p *= np.float32(1 - lr * lr_scale * decay)
         m_hat, v_hat = m / np.float32(1 - beta1**t), v / np.float32(1 - beta2**t)
         p -= lr * lr_scale * m_hat / (np.sqrt(v_hat) + np.float32(eps))
+
+
+@kernel("update")
+def adagrad_update(
+    params: Array, squares: Array, grads: Array, sizes: Array, chunks: Array, options: Array, lr: Array,
+    clip: Array | None, eps: float,
+) -> None:  # fmt: skip
+    """`h += g g`, then `p -= lr g / (sqrt(h) + eps)`."""
+    for (p, h), g, lr_scale, _ in _tensors(sizes, grads, clip, options, params, squares):
+        h += g * g
+        p -= lr * lr_scale * g / (np.sqrt(h) + eps)
+
+
+@kernel("update")
+def adadelta_update(
+    params: Array, squares: Array, steps: Array, grads: Array, sizes: Array, chunks: Array, options: Array, lr: Array,
+    clip: Array | None, rho: float, eps: float,
+) -> None:  # fmt: skip
+    """`dx = sqrt((msdx + eps) / (msg + eps)) g` and `p -= lr dx`, with means msg of g g and msdx of dx dx."""
+    for (p, msg, msdx), g, lr_scale, _ in _tensors(sizes, grads, clip, options, params, squares, steps):
+        msg[...] = rho * msg + (1 - rho) * g * g
+        dx = np.sqrt((msdx + eps) / (msg + eps)) * g
+        msdx[...] = rho * msdx + (1 - rho) * dx * dx
+        p -= lr * lr_scale * dx
+
+
+@kernel("update")
+def rmsprop_update(
+    params: Array, squares: Array, grads: Array, sizes: Array, chunks: Array, options: Array, lr: Array,
+    clip: Array | None, alpha: float, eps: float,
+) -> None:  # fmt: skip
+    """`msg = alpha msg + (1 - alpha) g g`, then `p -= lr g / (sqrt(msg) + eps)`."""
+    for (p, msg), g, lr_scale, _ in _tensors(sizes, grads, clip, options, params, squares):
+        msg[...] = alpha * msg + (1 - alpha) * g * g
+        p -= lr * lr_scale * g / (np.sqrt(msg) + eps)
+
+
+@kernel("update")
+def lion_update(
+    params: Array, means: Array, grads: Array, sizes: Array, chunks: Array, options: Array, lr: Array,
+    clip: Array | None, beta1: float, beta2: float,
+) -> None:  # fmt: skip
+    """`p -= lr (sign(beta1 m + (1 - beta1) g) + decay p)`, then `m = beta2 m + (1 - beta2) g`."""
+    for (p, m), g, lr_scale, decay in _tensors(sizes, grads, clip, options, params, means):
+        rate = lr * lr_scale
+        p[...] = (1 - rate * decay) * p - rate * np.sign(beta1 * m + (1 - beta1) * g)
+        m[...] = beta2 * m + (1 - beta2) * g
 
 
 @kernel("update")
@@ -209,7 +257,7 @@ def adam(
         tensors: the parameters.
         grads: one for each.
         lr: float32, 0-d.
-        step: int64, 0-d: the number of this update, counted from 1.
+        step: int64: the number of this update, counted from 1: 0-d, or one for each parameter.
         beta1: the decay of m.
         beta2: the decay of v.
         eps: keeps the division finite.
@@ -218,7 +266,50 @@ def adam(
     for group in tensors.groups:
         adam_update(
             (len(group.chunks),), *group.addresses[:3], tensors.gradients(grads, group), group.sizes, group.chunks,
-            group.options, lr, clip, step, np.float64(beta1), np.float64(beta2), np.float64(eps),
+            group.options, lr, clip, step[group.members] if step.ndim else step, np.int32(step.ndim),
+            np.float64(beta1), np.float64(beta2), np.float64(eps),
+        )  # fmt: skip
+
+
+def adagrad(tensors: Tensors, grads: Sequence[Array], *, lr: Array, eps: float, clip: Array | None = None) -> None:
+    """`h += g g`, then `p -= lr g / (sqrt(h) + eps)`; one state, h."""
+    for group in tensors.groups:
+        adagrad_update(
+            (len(group.chunks),), *group.addresses[:2], tensors.gradients(grads, group), group.sizes, group.chunks,
+            group.options, lr, clip, np.float32(eps),
+        )  # fmt: skip
+
+
+def adadelta(
+    tensors: Tensors, grads: Sequence[Array], *, lr: Array, rho: float, eps: float, clip: Array | None = None
+) -> None:
+    """`dx = sqrt((msdx + eps) / (msg + eps)) g`, `p -= lr dx`; two states, the means msg of g g and msdx of dx dx."""
+    for group in tensors.groups:
+        adadelta_update(
+            (len(group.chunks),), *group.addresses[:3], tensors.gradients(grads, group), group.sizes, group.chunks,
+            group.options, lr, clip, np.float32(rho), np.float32(eps),
+        )  # fmt: skip
+
+
+def rmsprop(
+    tensors: Tensors, grads: Sequence[Array], *, lr: Array, alpha: float, eps: float, clip: Array | None = None
+) -> None:
+    """`msg = alpha msg + (1 - alpha) g g`, then `p -= lr g / (sqrt(msg) + eps)`; one state, msg."""
+    for group in tensors.groups:
+        rmsprop_update(
+            (len(group.chunks),), *group.addresses[:2], tensors.gradients(grads, group), group.sizes, group.chunks,
+            group.options, lr, clip, np.float32(alpha), np.float32(eps),
+        )  # fmt: skip
+
+
+def lion(
+    tensors: Tensors, grads: Sequence[Array], *, lr: Array, beta1: float, beta2: float, clip: Array | None = None
+) -> None:
+    """`p -= lr (sign(beta1 m + (1 - beta1) g) + decay p)`, then `m = beta2 m + (1 - beta2) g`; one state, m."""
+    for group in tensors.groups:
+        lion_update(
+            (len(group.chunks),), *group.addresses[:2], tensors.gradients(grads, group), group.sizes, group.chunks,
+            group.options, lr, clip, np.float32(beta1), np.float32(beta2),
         )  # fmt: skip
 
 
