@@ -15,12 +15,12 @@ HOOKS: Mapping[str, str] = {
     "on_fit_start": "once, after a resumed state is restored and before the first batch",
     "on_epoch_start": "before the first batch of an epoch, also of one that is resumed in its middle",
     "on_batch_start": "before each batch is used; takes the batch and returns it, perhaps changed",
-    "on_after_backward": "when the gradients of a step are there, before the optimizer uses them",
-    "on_batch_end": "after each training step",
+    "on_after_backward": "when the gradients of an update are there, before the optimizer uses them",
+    "on_batch_end": "after each training batch",
     "on_validation_start": "before validation",
     "on_validation_end": "after validation, with its metrics",
     "on_epoch_end": "after the last batch of an epoch and its validation, with the metrics of the epoch",
-    "on_checkpoint": "after everything else of a step is finished: the only time to save state",
+    "on_checkpoint": "after everything else of a batch is finished: the only time to save state",
     "on_exception": "when the run fails; the error is raised again afterwards",
     "on_fit_end": "once, when the run ends without an error",
 }
@@ -83,10 +83,13 @@ class Callback:
         return batch
 
     def on_after_backward(self, trainer: "Trainer") -> None:
-        """Run when the gradients of a step are there, before the optimizer uses them; may change them."""
+        """Run when the gradients of an update are there, before the optimizer uses them; may change them."""
 
     def on_batch_end(self, trainer: "Trainer", outputs: "StepOutputs") -> None:
-        """Run after each training step; reading `outputs.loss` waits for the device, `outputs.metrics` does not."""
+        """Run after each training batch; reading `outputs.loss` waits for the device, `outputs.metrics` does not.
+
+        Where several batches make one update, `trainer.state.waiting == 0` says that this batch did it.
+        """
 
     def on_validation_start(self, trainer: "Trainer") -> None:
         """Run before validation."""
@@ -98,7 +101,7 @@ class Callback:
         """Run after the last batch of an epoch and its validation, with the metrics of both."""
 
     def on_checkpoint(self, trainer: "Trainer") -> None:
-        """Run after everything else of a step is finished: the only time at which state may be saved."""
+        """Run after everything else of a batch is finished: the only time at which state may be saved."""
 
     def on_exception(self, trainer: "Trainer", error: BaseException) -> None:
         """Run when the run fails, instead of `on_fit_end`; the error is raised again afterwards."""

@@ -65,11 +65,13 @@ class Loop:
 
     def batch(self, batch: Any, last: bool) -> None:
         """One training step, up to `on_batch_end`."""
-        trainer, state, means = self.trainer, self.trainer.state, self.trainer.means
-        with numbered(state.step):
+        trainer, state, means, update = self.trainer, self.trainer.state, self.trainer.means, self.trainer.accumulation
+        update.begin(state.waiting, last)
+        with numbered(state.step, update.draw) as draws:
             loss = trainer.stepper(trainer, started(trainer, batch))
+        update.draw = draws.draw
         trainer.log("loss", loss)
-        state.advance(means.size, last, time.perf_counter() - self.begun)
+        state.advance(means.size, update.due, last, time.perf_counter() - self.begun)
         metrics = None
         if trainer.log_every.due(state, self.logged):
             self.logged = state.elapsed

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 PARTS = (
-    "format_version", "model", "optimizer", "state", "random", "loader", "means", "validation", "history", "callbacks",
+    "format_version", "model", "optimizer", "accumulation", "state", "random", "loader", "means", "validation",
+    "history", "callbacks",
 )  # fmt: skip
 
 
@@ -28,6 +29,7 @@ def state_dict(trainer: "Trainer") -> dict[str, Any]:
         "format_version": FORMAT_VERSION,
         "model": trainer.model.state_dict(),
         "optimizer": {} if trainer.optimizer is None else trainer.optimizer.state_dict(),
+        "accumulation": trainer.accumulation.state_dict(trainer.model, trainer.state.waiting),
         "state": attrs.asdict(trainer.state),
         "random": list(random.get_state()),
         "loader": loader.state_dict() if hasattr(loader, "state_dict") else {},
@@ -57,6 +59,7 @@ def load_state_dict(trainer: "Trainer", state: Mapping[str, Any]) -> None:
     _load(trainer.model, state["model"], "model")
     if trainer.optimizer is not None:
         _load(trainer.optimizer, state["optimizer"], "optimizer")
+    trainer.accumulation.load_state_dict(trainer.model, state["accumulation"])
     _load_loader(trainer.train_loader, state["loader"])
     for name, callback_state in state["callbacks"].items():
         _load(callbacks[name], callback_state, f"callback {name}")

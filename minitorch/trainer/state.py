@@ -19,7 +19,8 @@ class TrainState:
         batch: batches done in the epoch under way; 0 between epochs.
         step: optimizer updates done.
         samples: training samples seen, counted once for each epoch.
-        elapsed: seconds spent in `fit` up to the newest step, resumed runs included.
+        elapsed: seconds spent in `fit` up to the newest batch, resumed runs included.
+        waiting: batches whose gradients wait for an update (GradientAccumulation); 0 right after an update.
     """
 
     epoch: int = 0
@@ -27,10 +28,17 @@ class TrainState:
     step: int = 0
     samples: int = 0
     elapsed: float = 0.0
+    waiting: int = 0
 
-    def advance(self, samples: int, last: bool, elapsed: float) -> None:
-        """Count a step of so many samples, perhaps the last of its epoch, after so many seconds in all."""
-        self.step += 1
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing was trained yet, in this run or in one that it resumes."""
+        return self.samples == 0
+
+    def advance(self, samples: int, updated: bool, last: bool, elapsed: float) -> None:
+        """Count a batch of so many samples, with an update or not, the last of its epoch or not."""
+        self.step += updated
+        self.waiting = 0 if updated else self.waiting + 1
         self.samples += samples
         self.batch = 0 if last else self.batch + 1
         self.epoch += last
@@ -39,7 +47,7 @@ class TrainState:
 
 @attrs.frozen
 class StepOutputs:
-    """What one training step hands to `on_batch_end`.
+    """What one batch hands to `on_batch_end`.
 
     Attributes:
         loss: the loss of this batch, a Variable that may live on a GPU; reading it there waits for the device.

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any, Protocol
 
 from minitorch import random
+from minitorch.autograd.backward import ones_like
 from minitorch.autograd.primitive import describe
 from minitorch.errors import DTypeError, GraphError, ShapeError
 from minitorch.variable import Variable
@@ -10,14 +11,18 @@ from minitorch.variable import Variable
 if TYPE_CHECKING:
     from minitorch.trainer.trainer import Trainer
 
+UNSCALED = 1.0
+
 
 class Stepper(Protocol):
     """Runs one batch; `trainer.stepper` is `train_step` unless a callback puts another one there.
 
     It gets the batch as `on_batch_start` left it, and must do what `train_step` does, in the same order: compute the
-    loss by `trainer.training_step`, clear the gradients, go backward, run the hooks `on_after_backward`, update by
-    `trainer.optimizer_step`; and return the loss, a Variable, unread. Counters, logging and all other hooks are the
-    loop's. A callback sets it in `on_fit_start` and puts back what was there in both `on_fit_end` and `on_exception`:
+    loss by `trainer.training_step`, clear the gradients unless some wait, go backward from `trainer.loss_scale` times
+    the weight of the batch, and, where `trainer.accumulation.due` says so, run the hooks `on_after_backward` and
+    update by `trainer.optimizer_step`; and return the loss, a Variable, unread. Counters, logging and all other hooks
+    are the loop's. A callback sets it in `on_fit_start`, and puts back what was there in both `on_fit_end` and
+    `on_exception`:
 
         def on_fit_start(self, trainer):
             self._eager, trainer.stepper = trainer.stepper, self.replayed_step
@@ -28,36 +33,53 @@ class Stepper(Protocol):
 
 
 class numbered:  # noqa: N801  # used as a function is
-    """Number the random draws inside from 0 within `step`, and go on afterwards where they were before.
+    """Number the random draws inside from `draw` within `step`, and go on afterwards where they were before.
 
     Only step 0 draws as if it were written by hand, since lazily sized layers draw their weights there.
+
+    Attributes:
+        draw: afterwards, the number that comes next in this step.
     """
 
-    __slots__ = ("outside", "step")
+    __slots__ = ("draw", "outside", "step")
 
-    def __init__(self, step: int) -> None:
+    def __init__(self, step: int, draw: int = 0) -> None:
         self.step = step
+        self.draw = draw
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> "numbered":
         self.outside = random.get_state()
         if self.step:
-            random.begin_step(self.step)
+            random.set_state(random.RandomState(self.outside.seed, self.step, self.draw))
+        return self
 
     def __exit__(self, *error: object) -> None:
         if self.step:
+            self.draw = random.get_state().draw
             random.set_state(self.outside)
 
 
 def train_step(trainer: "Trainer", batch: Any) -> Variable:
-    """Run the model on `batch`, go backward, and update; returns the loss."""
+    """Run the model on `batch`, go backward, and update if that is due; returns the loss."""
     loss = trainer.training_step(batch)
     check_loss(type(trainer).__name__, loss)
-    trainer.model.cleargrads()
-    loss.backward()
-    for hook in trainer.hooks.on_after_backward:
-        hook(trainer)
-    trainer.optimizer_step()
+    if not trainer.state.waiting:
+        trainer.model.cleargrads()
+    update = trainer.accumulation
+    backward(loss, trainer.loss_scale, update.weight(trainer.means.size))
+    if update.due:
+        update.complete(trainer.model)
+        for hook in trainer.hooks.on_after_backward:
+            hook(trainer)
+        trainer.optimizer_step()
     return loss
+
+
+def backward(loss: Variable, scale: Any, weight: float) -> None:
+    """Add the gradients of `scale * weight * loss` to those that are there; `scale` may be an array on the device."""
+    if weight != 1.0 or scale is not UNSCALED:
+        loss.grad = Variable(ones_like(loss.data) * (scale * weight), requires_grad=False)
+    loss.backward()
 
 
 def check_loss(owner: str, loss: Any) -> None:

@@ -9,6 +9,7 @@ from minitorch.errors import ConfigError
 from minitorch.models import Model
 from minitorch.optimizers import Optimizer
 from minitorch.trainer import batches, snapshot
+from minitorch.trainer.accumulation import Accumulation
 from minitorch.trainer.callback import Callback, HookLists, check_hooks, checked
 from minitorch.trainer.callbacks import default_callbacks, restore
 from minitorch.trainer.explain import explanation
@@ -16,7 +17,7 @@ from minitorch.trainer.loop import Loop, aside, started
 from minitorch.trainer.metrics import RunningMeans
 from minitorch.trainer.signals import handled
 from minitorch.trainer.state import FitResult, Status, TrainState
-from minitorch.trainer.step import Stepper, train_step
+from minitorch.trainer.step import UNSCALED, Stepper, train_step
 from minitorch.trainer.triggers import Budget, Every, check_every
 from minitorch.variable import Variable
 
@@ -50,6 +51,9 @@ class Trainer:
 
     Attributes:
         stepper: runs one batch, `stepper(trainer, batch) -> loss`; see `minitorch.trainer.step.Stepper`.
+        accumulation: what of an update is there already, where several batches make one.
+        loss_scale: what the gradients are multiplied by, a number or an array of one element on the device: whoever
+            sets it must divide them again in an `on_after_backward` of phase DEVICE, before anybody reads them.
         state: the counters of the run.
         history: the metrics of each epoch.
         validation: the newest validation metrics of the epoch under way.
@@ -87,6 +91,8 @@ class Trainer:
         self.log_every = check_every("Trainer", "log_every", log_every)
         self.validate_every = check_every("Trainer", "validate_every", validate_every)
         self.stepper: Stepper = train_step
+        self.accumulation = Accumulation()
+        self.loss_scale: Any = UNSCALED
         self.state = TrainState()
         self.means = RunningMeans()
         self.history: list[dict[str, float]] = []

@@ -28,14 +28,14 @@ class Every:
         _check("Every", given)
 
     def due(self, state: TrainState, last: float = 0.0) -> bool:
-        """Whether it fires now, after the step that `state` counts.
+        """Whether it fires now, after the batch that `state` counts; steps are updates.
 
         Args:
             state: the counters.
             last: for `seconds`, what `state.elapsed` was when it last fired.
         """
         if self.steps is not None:
-            return state.step % self.steps == 0
+            return state.waiting == 0 and state.step % self.steps == 0
         if self.epochs is not None:
             return state.batch == 0 and state.epoch % self.epochs == 0
         return state.elapsed - last >= self.seconds  # type: ignore[operator]

@@ -9,6 +9,7 @@ from minitorch.trainer.callbacks.device_placement import DevicePlacement
 from minitorch.trainer.callbacks.device_stats import DeviceStats
 from minitorch.trainer.callbacks.early_stopping import EarlyStopping
 from minitorch.trainer.callbacks.epoch_timer import EpochTimer
+from minitorch.trainer.callbacks.gradient_accumulation import GradientAccumulation
 from minitorch.trainer.callbacks.gradient_clipping import GradientClipping
 from minitorch.trainer.callbacks.jsonl_logger import JSONLLogger
 from minitorch.trainer.callbacks.lr_schedule import LRSchedule
@@ -31,6 +32,7 @@ __all__ = [
     "DeviceStats",
     "EarlyStopping",
     "EpochTimer",
+    "GradientAccumulation",
     "GradientClipping",
     "JSONLLogger",
     "LRSchedule",

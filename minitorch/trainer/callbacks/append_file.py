@@ -36,7 +36,7 @@ class AppendFile:
             CheckpointError: it has fewer bytes than the resumed run had written.
         """
         size = self.path.stat().st_size if self.path.exists() else 0
-        if trainer.state.step == 0:
+        if trainer.state.is_new:
             self.written = 0
             if size and not (overwrite or trainer.resuming):
                 raise ConfigError(

@@ -31,7 +31,7 @@ class ConsoleLogger(Callback):
     def on_fit_start(self, trainer: "Trainer") -> None:
         """Begin a new table; say where a resumed run goes on."""
         self._columns = []
-        if trainer.state.step:
+        if not trainer.state.is_new:
             self._write(f"resumed after epoch {trainer.state.epoch}, batch {trainer.state.batch}")
 
     def on_epoch_end(self, trainer: "Trainer", metrics: dict[str, float]) -> None:

@@ -100,7 +100,7 @@ class _Table:
 
     def open(self, trainer: "Trainer", overwrite: bool) -> None:
         """Begin the table, or cut it to the rows and columns of a resumed run."""
-        if trainer.state.step == 0:
+        if trainer.state.is_new:
             self.columns, self.rows = [], 0
         else:
             self._cut()

@@ -42,7 +42,7 @@ class EarlyStopping(Callback):
 
     def on_fit_start(self, trainer: "Trainer") -> None:
         """Forget an earlier run, where this one is new."""
-        if trainer.state.step == 0:
+        if trainer.state.is_new:
             self.best, self.waited = math.nan, 0
 
     def on_epoch_end(self, trainer: "Trainer", metrics: dict[str, float]) -> None:

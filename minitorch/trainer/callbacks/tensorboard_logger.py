@@ -53,7 +53,7 @@ class TensorBoardLogger(DashboardLogger):
     def on_fit_start(self, trainer: "Trainer") -> None:
         """Cut the files to what the resumed run had written, and begin a new one."""
         files = self._files()
-        if trainer.state.step == 0:
+        if trainer.state.is_new:
             self._session = 0
             if any(path.stat().st_size for path in files.values()) and not (self.overwrite or trainer.resuming):
                 raise ConfigError(

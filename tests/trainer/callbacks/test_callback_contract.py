@@ -31,6 +31,7 @@ SETTINGS = {
     "EarlyStopping": lambda folder, uri: {"monitor": "loss", "patience": 50},
     "EpochTimer": lambda folder, uri: {},
     "GradientClipping": lambda folder, uri: {"norm": 0.1},
+    "GradientAccumulation": lambda folder, uri: {"batches": 1},
     "JSONLLogger": lambda folder, uri: {"folder": folder},
     "LRSchedule": lambda folder, uri: {"schedule": Exponential(0.9)},
     "MLflowLogger": lambda folder, uri: {"experiment": folder.name, "tracking_uri": uri},

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from minitorch import Every
 from minitorch.errors import CheckpointError, ConfigError
+from minitorch.trainer import TrainState
 from minitorch.trainer.callbacks import CSVLogger
 
 
@@ -92,7 +93,7 @@ def test_any_names_and_numbers_come_back_and_a_cut_leaves_what_was_there(rows, c
     with TemporaryDirectory() as folder:
         path = Path(folder) / "epochs.csv"
         logger = CSVLogger(folder)
-        run = SimpleNamespace(state=SimpleNamespace(step=0, epoch=0), resuming=False)
+        run = SimpleNamespace(state=TrainState(), resuming=False)
         logger.on_fit_start(run)
         for i in range(len(rows) + 1):
             if i == cut:
@@ -102,7 +103,7 @@ def test_any_names_and_numbers_come_back_and_a_cut_leaves_what_was_there(rows, c
         logger.on_fit_end(run, None)
         expected = [{name: str(value) for name, value in row.items()} for row in rows]
         assert [{name: cell for name, cell in list(row.items())[2:] if cell} for row in table(path)] == expected
-        run.state.step, resumed = 1, CSVLogger(folder)
+        run.state.samples, resumed = 1, CSVLogger(folder)
         resumed.load_state_dict(state)
         resumed.on_fit_start(run)
         resumed.on_fit_end(run, None)
