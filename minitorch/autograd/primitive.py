@@ -56,13 +56,14 @@ class Primitive:
         """The function that people call: it applies the forward to arrays, and records it where Values are given."""
 
         def apply(*args: Any, **params: Any) -> Any:
-            box = None
+            box = x = None
             raw = []
             nodes = []
             for a in args:
                 if isinstance(a, Value):
                     box = a.box
-                    raw.append(a.data)
+                    x = a.data
+                    raw.append(x)
                     nodes.append(a.node)
                 else:
                     raw.append(a)
@@ -71,6 +72,9 @@ class Primitive:
                 raw = [a.item() if isinstance(a, np.generic) else a for a in raw]
             try:
                 y, kept = self.run(raw, params)
+                if x is not None and y.dtype is not x.dtype and widened_by_integers(y, raw):
+                    raw = without_integers(raw)
+                    y, kept = self.run(raw, params)
             except (ValueError, TypeError) as error:
                 raise self.failure(error, raw) from error
             if box is None:
@@ -157,7 +161,7 @@ class Binary(Primitive):
             if isinstance(a, Value):
                 box = a.box
                 n = a.node
-                a = a.data
+                x = a = a.data
                 if isinstance(b, Value):
                     m = b.node
                     b = b.data
@@ -166,13 +170,16 @@ class Binary(Primitive):
             elif isinstance(b, Value):
                 box = b.box
                 m = b.node
-                b = b.data
+                x = b = b.data
                 if isinstance(a, np.generic):
                     a = a.item()
             else:
                 return forward(a, b)
             try:
                 y = forward(a, b)
+                if y.dtype is not x.dtype and widened_by_integers(y, (a, b)):
+                    a, b = without_integers((a, b))
+                    y = forward(a, b)
             except (ValueError, TypeError) as error:
                 raise self.failure(error, (a, b)) from error
             if isinstance(y, np.generic):
@@ -205,6 +212,24 @@ class _Each(Sequence[Rule]):
 
     def __len__(self) -> int:
         return 2**31
+
+
+def widened_by_integers(y: Any, args: Sequence[Any]) -> bool:
+    """Whether `y` has a wider float type than the floats among `args`, for integers among them, as NumPy would have it.
+
+    float32 and int64 make float64 in NumPy; here integers count as Python's do, and float32 stays float32.
+    """
+    dtypes = [a.dtype for a in args if hasattr(a, "dtype")]
+    floats = [dtype for dtype in dtypes if dtype.kind == "f"]
+    if not floats or y.dtype.kind != "f" or len(floats) == len(dtypes):
+        return False
+    return bool(np.result_type(*floats) != y.dtype == np.result_type(*dtypes))
+
+
+def without_integers(args: Sequence[Any]) -> list[Any]:
+    """`args` with arrays of integers converted to the float type of the others."""
+    dtype = np.result_type(*[a.dtype for a in args if hasattr(a, "dtype") and a.dtype.kind == "f"])
+    return [a.astype(dtype) if hasattr(a, "dtype") and a.dtype.kind in "iu" else a for a in args]
 
 
 def describe(a: Any) -> str:

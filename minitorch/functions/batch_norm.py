@@ -6,6 +6,7 @@ from typing import Any
 from minitorch.autograd.node import Value
 from minitorch.config import Config
 from minitorch.errors import DataError, ShapeError
+from minitorch.functions.norm import in_floats
 from minitorch.ops import batch_norm as ops
 from minitorch.variable import Variable, as_variable
 
@@ -32,7 +33,8 @@ def batch_norm(x: Any, gamma: Any, beta: Any, mean: Any, var: Any, decay: float 
         ShapeError: the shapes do not fit.
         DataError: the batch is empty, while training.
     """
-    batch, gamma, beta = as_variable(x), as_variable(gamma), as_variable(beta)
+    gamma, beta = as_variable(gamma), as_variable(beta)
+    batch = in_floats(x, gamma)
     mean, var = (a.data if isinstance(a, Value) else a for a in (mean, var))
     shapes = [gamma.shape, beta.shape, mean.shape, var.shape]
     if batch.ndim < 2 or any(shape != batch.shape[1:2] for shape in shapes):

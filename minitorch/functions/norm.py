@@ -22,7 +22,8 @@ def layer_norm(x: Any, gamma: Any, beta: Any, eps: float = 1e-5) -> Variable:
     Raises:
         ShapeError: the last axes of `x` are not those of `gamma` and `beta`.
     """
-    a, gamma, beta = as_variable(x), as_variable(gamma), as_variable(beta)
+    gamma, beta = as_variable(gamma), as_variable(beta)
+    a = in_floats(x, gamma)
     if not gamma.ndim or a.shape[-gamma.ndim :] != gamma.shape or beta.shape != gamma.shape:
         raise ShapeError(
             f"layer_norm: gamma {gamma.shape} and beta {beta.shape} do not fit x {a.shape}; both must have the shape "
@@ -50,7 +51,8 @@ def group_norm(x: Any, groups: int, gamma: Any, beta: Any, eps: float = 1e-5) ->
         ConfigError: C is not a multiple of `groups`.
         ShapeError: the shapes do not fit.
     """
-    a, gamma, beta = as_variable(x), as_variable(gamma), as_variable(beta)
+    gamma, beta = as_variable(gamma), as_variable(beta)
+    a = in_floats(x, gamma)
     if a.ndim < 2 or gamma.shape != a.shape[1:2] or beta.shape != gamma.shape:
         raise ShapeError(
             f"group_norm: gamma {gamma.shape} and beta {beta.shape} do not fit x {a.shape}; x is (N, C, ...), gamma "
@@ -64,3 +66,9 @@ def group_norm(x: Any, groups: int, gamma: Any, beta: Any, eps: float = 1e-5) ->
     z = ops.layer_norm(rows, None, None, eps=eps).reshape(a.shape)
     y: Variable = z * gamma.reshape(along) + beta.reshape(along)
     return y
+
+
+def in_floats(x: Any, gamma: Variable) -> Variable:
+    """`x`, which if it holds integers, such as pixels, is converted to the type of `gamma`."""
+    v = as_variable(x)
+    return v if v.dtype.kind == "f" else v.astype(gamma.dtype)
