@@ -11,6 +11,7 @@ import minitorch
 import minitorch.functions as F
 from minitorch import DataLoader, Every, Trainer, optimizers
 from minitorch.models import MLP
+from minitorch.trainer import run_folder
 from minitorch.trainer.callbacks import (
     Checkpoint,
     ConsoleLogger,
@@ -40,15 +41,17 @@ def main():
     parser.add_argument("--lr", type=float, default=0.01, help="learning rate (0.01)")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, or auto: a GPU if one works (auto)")
     parser.add_argument("--seed", type=int, default=0, help="of weights and order (0)")
-    parser.add_argument("--out", type=Path, default=Path("runs/mnist"), help="folder of the run (runs/mnist)")
-    parser.add_argument("--resume", metavar="PATH", help='a checkpoint, or "auto" for the newest in --out')
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/mnist"), help="where the run gets a new folder (runs/mnist)"
+    )
+    parser.add_argument("--resume", metavar="PATH", help='a checkpoint, or "auto" for the newest run in --out')
     args = parser.parse_args()
 
     minitorch.seed(args.seed)
     train_loader = DataLoader(minitorch.datasets.MNIST(train=True, root=DATA), args.batch_size)
     test_loader = DataLoader(minitorch.datasets.MNIST(train=False, root=DATA), args.batch_size, shuffle=False)
 
-    new = args.resume is None
+    folder = run_folder(args.out, args.resume)
     trainer = MnistTrainer(
         MLP((1000, 10)),
         optimizers.SGD(args.lr),
@@ -57,8 +60,8 @@ def main():
             EpochTimer(),
             ProgressBar(),
             ConsoleLogger(),
-            JSONLLogger(args.out, overwrite=new),
-            Checkpoint(args.out, every=Every(epochs=1), overwrite=new),
+            JSONLLogger(folder),
+            Checkpoint(folder, every=Every(epochs=1)),
         ],
     )
     result = trainer.fit(train_loader, test_loader, epochs=args.epochs, resume=args.resume)

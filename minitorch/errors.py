@@ -53,6 +53,10 @@ class MissingFileError(CheckpointError, FileNotFoundError):
     """There is no checkpoint or file of weights of that name; the message lists its neighbours."""
 
 
+class InUseError(MinitorchError, BlockingIOError):
+    """A folder of a run is held by another run; the message says by which process."""
+
+
 class HookError(MinitorchError, TypeError):
     """A class defines an `on_...` method that is no hook."""
 

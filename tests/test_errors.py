@@ -20,6 +20,7 @@ EXPECTED = {
     "DownloadError": OSError,
     "StateError": ValueError,
     "CheckpointError": ValueError,
+    "InUseError": BlockingIOError,
     "HookError": TypeError,
     "NonFiniteError": ArithmeticError,
     "SyncError": RuntimeError,

@@ -25,6 +25,16 @@ def at_least(least: float, kind: type) -> Validator:
     return check
 
 
+def optional(check: Validator) -> Validator:
+    """The check of a callback's setting that may also be None."""
+
+    def check_unless_none(owner: Any, attribute: Any, value: Any) -> None:
+        if value is not None:
+            check(owner, attribute, value)
+
+    return check_unless_none
+
+
 def one_of(*choices: str) -> Validator:
     """The check of a callback's setting that is one of a few words."""
 

@@ -84,11 +84,15 @@ def named(callbacks: list[Callback]) -> dict[str, Callback]:
     return names
 
 
+def content(trainer: "Trainer") -> tuple[dict[str, Any], dict[str, Any]]:
+    """The state of `trainer` as arrays by name, its own and not copies, and as JSON, which is a copy."""
+    arrays: dict[str, Any] = {}
+    return arrays, {"checkpoint": _without_arrays(trainer.state_dict(), (), arrays)}
+
+
 def save(trainer: "Trainer", path: str | PathLike[str]) -> None:
     """Write the state of `trainer` to one file, whole or not at all."""
-    arrays: dict[str, Any] = {}
-    meta = _without_arrays(trainer.state_dict(), (), arrays)
-    serialize.save(path, arrays, {"checkpoint": meta})
+    serialize.save(path, *content(trainer))
 
 
 def load(trainer: "Trainer", path: str | PathLike[str]) -> None:
@@ -98,13 +102,13 @@ def load(trainer: "Trainer", path: str | PathLike[str]) -> None:
         CheckpointError: the file is missing, damaged, or no checkpoint.
         StateError: it is of another model, optimizer, loader or list of callbacks.
     """
-    content = serialize.load(path)
-    if "checkpoint" not in content.meta:
+    loaded = serialize.load(path)
+    if "checkpoint" not in loaded.meta:
         raise CheckpointError(
             f"{path} holds no checkpoint of a Trainer; for a file of weights use model.load_weights(path)"
         )
-    tree = content.meta["checkpoint"]
-    for name, array in content.arrays.items():
+    tree = loaded.meta["checkpoint"]
+    for name, array in loaded.arrays.items():
         _put(tree, name.split("/"), array)
     try:
         trainer.load_state_dict(tree)

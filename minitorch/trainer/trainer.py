@@ -11,10 +11,11 @@ from minitorch.optimizers import Optimizer
 from minitorch.trainer import batches, snapshot
 from minitorch.trainer.accumulation import Accumulation
 from minitorch.trainer.callback import Callback, HookLists, check_hooks, checked
-from minitorch.trainer.callbacks import default_callbacks, restore
+from minitorch.trainer.callbacks import default_callbacks
 from minitorch.trainer.explain import explanation
 from minitorch.trainer.loop import Loop, aside, started
 from minitorch.trainer.metrics import RunningMeans
+from minitorch.trainer.run_folder import RunFolders
 from minitorch.trainer.signals import handled
 from minitorch.trainer.state import FitResult, Status, TrainState
 from minitorch.trainer.step import UNSCALED, Stepper, train_step
@@ -196,8 +197,10 @@ class Trainer:
             How it ended, with the metrics of every epoch. The first SIGINT or SIGTERM ends it at the next safe point.
 
         Raises:
-            ConfigError: no end is given, or it is not positive, or there is no optimizer.
+            ConfigError: no end is given, or it is not positive, or there is no optimizer; or a folder has files of an
+                earlier run, which this one neither goes on with nor may overwrite.
             DataError: the loader has no batch.
+            InUseError: another run is writing to a folder of this one.
         """
         budget, loaders = Budget(epochs, steps, seconds), batches.by_name(validation)
         if self.optimizer is None:
@@ -205,18 +208,20 @@ class Trainer:
         self.train_loader, self.resuming = train_loader, resume is not None
         self.hooks = HookLists(self, self.callbacks)
         self.ending = None
-        try:
-            with handled(self.request_stop):
-                if resume is not None:
-                    restore(self, resume)
-                return Loop(self, budget, loaders).run()
-        except BaseException as error:
-            self.hooks.fail(self, error)
-            if isinstance(error, StopIteration):
-                raise RuntimeError("fit: a step or a callback raised StopIteration, which ends nothing here") from error
-            raise
-        finally:
-            self.stage, self.means.size = "idle", 0
+        with RunFolders(self) as folders:
+            try:
+                with handled(self.request_stop):
+                    folders.begin(resume)
+                    return Loop(self, budget, loaders).run()
+            except BaseException as error:
+                self.hooks.fail(self, error)
+                if isinstance(error, StopIteration):
+                    raise RuntimeError(
+                        "fit: a step or a callback raised StopIteration, which ends nothing here"
+                    ) from error
+                raise
+            finally:
+                self.stage, self.means.size = "idle", 0
 
     def evaluate(self, loader: Iterable[Any]) -> dict[str, float]:
         """The means of what `validation_step` logs over all batches, and of its loss, weighted by samples.

@@ -93,10 +93,10 @@ def test_mnist_gpu(run):
     assert re.fullmatch(rf" +1({NUMBER}){{5}}", first)
     assert re.fullmatch(rf" +2({NUMBER}){{5}}", second)
     assert re.fullmatch(r"completed: 2 epochs done \(step 6, \d+\.\d s\)", end)
-    assert checkpoint == "checkpoint: runs/mnist/checkpoints/step-00000006.safetensors"
+    assert checkpoint == "checkpoint: runs/mnist/001/checkpoints/step-00000006.safetensors"
     assert accuracy == f"test accuracy {second.split()[4]} after 2 epochs"
-    assert Path("runs/mnist/metrics.jsonl").exists()
-    assert Path("runs/mnist/checkpoints/step-00000006.safetensors").exists()
+    assert Path("runs/mnist/001/metrics.jsonl").exists()
+    assert Path("runs/mnist/001/checkpoints/step-00000006.safetensors").exists()
 
 
 def test_mnist_gpu_resumes(run):
@@ -106,14 +106,18 @@ def test_mnist_gpu_resumes(run):
     at_once, _ = run("mnist_gpu.py", "--epochs", "3", "--out", "b")
     assert resumed.splitlines()[0] == "resumed after epoch 2, batch 0"
     assert resumed.splitlines()[-1] == at_once.splitlines()[-1]
-    assert Path("a/metrics.jsonl").read_bytes() == Path("b/metrics.jsonl").read_bytes()
+    assert Path("a/001/metrics.jsonl").read_bytes() == Path("b/001/metrics.jsonl").read_bytes()
 
 
 def test_mnist_gpu_begins_anew_without_resume(run):
-    """A second run in the same folder replaces the first, as the options say."""
-    for _ in range(2):
-        out, _ = run("mnist_gpu.py", "--epochs", "1", "--batch-size", "200", "--lr", "0.1", "--device", "cpu")
-    assert "completed: 1 epochs done (step 2," in out
+    """Each run without `--resume` gets a folder of its own, and `--resume auto` goes on with the newest."""
+    options = ["--batch-size", "200", "--lr", "0.1", "--device", "cpu"]
+    for number in ("001", "002"):
+        out, _ = run("mnist_gpu.py", "--epochs", "1", *options)
+        assert "completed: 1 epochs done (step 2," in out
+        assert f"checkpoint: runs/mnist/{number}/checkpoints/step-00000002.safetensors" in out
+    out, _ = run("mnist_gpu.py", "--epochs", "2", "--resume", "auto", *options)
+    assert "checkpoint: runs/mnist/002/checkpoints/step-00000004.safetensors" in out
 
 
 def test_minimize(run):

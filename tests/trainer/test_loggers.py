@@ -119,8 +119,9 @@ def test_a_line_can_be_read_at_once(tmp_path):
 def test_the_file_of_an_earlier_run_is_not_overwritten(tmp_path):
     """A second run in the folder is refused, and `overwrite=True` begins the file anew."""
     trainer(JSONLLogger(tmp_path)).fit(batches(), epochs=2)
-    remedy = "resume that run, choose another folder, or pass overwrite=True$"
-    with pytest.raises(ConfigError, match=rf"^JSONLLogger: {tmp_path}/metrics\.jsonl is of an earlier run; {remedy}"):
+    remedy = 'pass resume="auto" to fit to go on with it, choose another folder, or pass overwrite=True$'
+    message = rf"^JSONLLogger: {tmp_path} has files of an earlier run: metrics\.jsonl; {remedy}"
+    with pytest.raises(ConfigError, match=message):
         trainer(JSONLLogger(tmp_path)).fit(batches(), epochs=1)
     assert len(rows(tmp_path)) == 2
     trainer(JSONLLogger(tmp_path, overwrite=True)).fit(batches(), epochs=1)

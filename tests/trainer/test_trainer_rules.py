@@ -95,7 +95,10 @@ def test_rule_4_order_is_by_phase_and_explain_prints_it():
     ]
     assert printed == by_phase
     assert [phase.name for phase in Phase] == ["DEVICE", "DATA", "METRIC", "CONTROL", "LOG", "CHECKPOINT"]
-    assert "  on_epoch_end         EpochTimer > EarlyStopping > ConsoleLogger > ProgressBar\n" in run.explain()
+    assert (
+        "  on_epoch_end         EpochTimer > EarlyStopping > ConsoleLogger > ProgressBar > Checkpoint\n"
+        in run.explain()
+    )
     assert all(getattr(trainer().hooks, hook) == [] for hook in HOOKS)
 
 

@@ -1,12 +1,15 @@
 """`AppendFile`: a file of a run that only grows, and that a resumed run first cuts to what it had written."""
 
+import contextlib
+import io
 import os
+import shutil
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import attrs
 
-from minitorch.errors import CheckpointError, ConfigError
+from minitorch.errors import CheckpointError
 from minitorch.serialize.atomic import replacing
 
 if TYPE_CHECKING:
@@ -26,37 +29,44 @@ class AppendFile:
     owner: str
     path: Path
     written: int = 0
-    _file: IO[bytes] | None = attrs.field(default=None, init=False, repr=False)
+    _file: io.FileIO | None = attrs.field(default=None, init=False, repr=False)
 
-    def open(self, trainer: "Trainer", overwrite: bool = False) -> None:
-        """Open the file for a run that begins, or cut it to what a resumed one had written.
+    def open(self, trainer: "Trainer") -> None:
+        """Begin the file for a new run, or cut it to what a resumed one had written.
 
         Raises:
-            ConfigError: it is of an earlier run, and this one neither resumes that nor may overwrite it.
-            CheckpointError: it has fewer bytes than the resumed run had written.
+            CheckpointError: it has fewer bytes than the resumed run had written, or cannot be opened.
         """
-        size = self.path.stat().st_size if self.path.exists() else 0
         if trainer.state.is_new:
             self.written = 0
-            if size and not (overwrite or trainer.resuming):
-                raise ConfigError(
-                    f"{self.owner}: {self.path} is of an earlier run; resume that run, choose another folder, or pass "
-                    "overwrite=True"
-                )
+        size = self.path.stat().st_size if self.path.exists() else 0
         if size < self.written:
             raise CheckpointError(
                 f"{self.owner}: {self.path} has {size} bytes, and the resumed run had written {self.written}; put the "
                 "file back, or start a new run in another folder"
             )
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self.path.open("ab")
-        self._file.truncate(self.written)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = io.FileIO(self.path, "a")
+            self._file.truncate(self.written)
+        except OSError as error:
+            raise self._failed("opened", error) from error
 
     def write(self, data: bytes) -> None:
-        """Append `data`; whoever reads the file sees it at once."""
+        """Append `data`; whoever reads the file sees it at once.
+
+        Raises:
+            CheckpointError: the disk is full or fails; the file is as it was before.
+        """
         assert self._file is not None
-        self._file.write(data)
-        self._file.flush()
+        left = memoryview(data)
+        try:
+            while left:  # a disk that is almost full takes a part, and refuses the next
+                left = left[self._file.write(left) :]
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._file.truncate(self.written)
+            raise self._failed("written", error) from error
         self.written += len(data)
 
     def replace(self, content: bytes) -> None:
@@ -67,15 +77,31 @@ class AppendFile:
             file.write(content)
         self.written = len(content)
         if was_open:
-            self._file = self.path.open("ab")
+            self._file = io.FileIO(self.path, "a")
 
     def sync(self) -> None:
-        """See that all that was written is on the disk, also after a power cut."""
+        """See that all that was written is on the disk, also after a power cut.
+
+        Raises:
+            CheckpointError: it is not.
+        """
         if self._file is not None:
-            os.fsync(self._file.fileno())
+            try:
+                os.fsync(self._file.fileno())
+            except OSError as error:
+                raise self._failed("flushed to the disk", error) from error
 
     def close(self) -> None:
         """Close the file, if it is open."""
         if self._file is not None:
             self._file.close()
             self._file = None
+
+    def _failed(self, what: str, error: OSError) -> CheckpointError:
+        room = ""
+        with contextlib.suppress(OSError):
+            room = f"; {shutil.disk_usage(self.path.parent).free:,} bytes are free there"
+        return CheckpointError(
+            f"{self.owner}: {self.path} could not be {what}: {error.strerror or error}{room}; what was written before "
+            "is intact: make room, or look after the disk, and resume the run from its last checkpoint"
+        )

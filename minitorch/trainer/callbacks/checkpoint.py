@@ -1,19 +1,23 @@
 """`Checkpoint`: the whole state of a run in files, so that it can be resumed exactly where it was."""
 
+import math
 import re
 import warnings
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
 from minitorch import serialize
 from minitorch.errors import CheckpointError, ConfigError, StateError
 from minitorch.trainer import snapshot
-from minitorch.trainer.callback import Callback, Phase
+from minitorch.trainer.background import BackgroundWrite
+from minitorch.trainer.callback import Phase
+from minitorch.trainer.callbacks.run_files import RunFiles
 from minitorch.trainer.metrics import check_finite
-from minitorch.trainer.settings import at_least
+from minitorch.trainer.settings import at_least, one_of, optional
 from minitorch.trainer.triggers import Every, every_setting
 
 if TYPE_CHECKING:
@@ -21,75 +25,152 @@ if TYPE_CHECKING:
 
 
 @attrs.define(eq=False)
-class Checkpoint(Callback):
+class Checkpoint(RunFiles):
     """Saves the whole state of the run at safe points, to `checkpoints/step-00000600.safetensors` in a folder.
 
-        trainer = Trainer(model, optimizer, loss=loss, callbacks=[Checkpoint("runs/mnist", every=Every(steps=100))])
-        trainer.fit(train_loader, epochs=5, resume="auto")
+        trainer = Trainer(model, optimizer, loss=loss, callbacks=[Checkpoint("runs/mnist", monitor="val_loss")])
+        trainer.fit(train_loader, test_loader, epochs=5, resume="auto")
+        best = trainer.callbacks[0].best_files()[0]
 
-    It saves when `every` says so and whenever the run ends, also after a first SIGINT or SIGTERM. A file is written
-    whole or not at all; older ones are deleted only after that.
+    It saves when `every` says so, when a step is among the best, and whenever the run ends, also after a first SIGINT
+    or SIGTERM. A file is written whole or not at all; older ones are deleted only after that.
 
     Args:
         folder: the folder of the run; made where it is missing.
         every: when to save.
-        keep: how many of the newest to keep.
+        keep: how many of the newest to keep; None: all.
+        monitor: a metric, as `on_epoch_end` or `on_validation_end` gets it, by which steps are compared; None: none is.
+        mode: whether a better metric is smaller ("min") or larger ("max").
+        keep_best: how many of the best to keep besides the newest; of equal ones the earlier is the better.
+        background: whether a thread writes the file, from a copy of the state, while training goes on. There is one
+            such copy at a time. If the write fails, the next safe point raises the error.
         overwrite: whether a new run may delete the checkpoints of an earlier one in this folder.
 
     Raises:
-        ConfigError: the folder has checkpoints, and the run neither resumes them nor may overwrite them.
+        ConfigError: a setting is not allowed; no metric has the name `monitor`; or the folder has files of an earlier
+            run, and this one neither resumes it nor may overwrite them.
+        CheckpointError: a file could not be written; the older ones are intact.
     """
 
     phase = Phase.CHECKPOINT
+    patterns = ("checkpoints/step-*.safetensors",)
 
-    folder: Path = attrs.field(converter=Path)
     every: Every = attrs.field(default=Every(epochs=1), validator=every_setting)
-    keep: int = attrs.field(default=3, validator=at_least(1, int))
-    overwrite: bool = False
+    keep: int | None = attrs.field(default=3, validator=optional(at_least(1, int)))
+    monitor: str | None = None
+    mode: Literal["min", "max"] = attrs.field(default="min", validator=one_of("min", "max"))
+    keep_best: int = attrs.field(default=1, validator=at_least(1, int))
+    background: bool = False
+    _best: list[tuple[float, int]] = attrs.field(factory=list, init=False, repr=False)  # value and step, the best first
+    _value: float = attrs.field(default=math.nan, init=False, repr=False)  # of the monitored metric at this step
+    _seen: bool = attrs.field(default=False, init=False, repr=False)
     _saved_at: float = attrs.field(default=0.0, init=False, repr=False)
+    _writing: BackgroundWrite | None = attrs.field(default=None, init=False, repr=False)
 
     def files(self) -> list[Path]:
         """The checkpoints in the folder, oldest first."""
         found = (self.folder / "checkpoints").glob("step-*.safetensors")
         return sorted([p for p in found if re.fullmatch(r"step-\d+", p.stem)], key=lambda p: int(p.stem[5:]))
 
+    def best_files(self) -> list[Path]:
+        """The checkpoints of the best steps by `monitor`, the best first."""
+        return [path for _, step in self._best if (path := self._path(step)).exists()]
+
     def on_fit_start(self, trainer: "Trainer") -> None:
-        """See that no earlier run is overwritten by accident."""
-        files = self.files()
-        if files and not _goes_on(trainer):
-            if not self.overwrite:
-                raise ConfigError(
-                    f"Checkpoint: {self.folder} has checkpoints of an earlier run, the newest {files[-1].name}; pass "
-                    'resume="auto" to fit to go on with it, choose another folder, or pass overwrite=True'
-                )
-            for file in files:
-                file.unlink()
-        self._saved_at = trainer.state.elapsed
+        """Count the time from here; forget an earlier run, where this one is new."""
+        self._saved_at, self._value, self._seen = trainer.state.elapsed, math.nan, False
+        if trainer.state.is_new:
+            self._best = []
+
+    def on_validation_end(self, trainer: "Trainer", metrics: dict[str, float]) -> None:
+        """Note the metric."""
+        self._note(metrics)
+
+    def on_epoch_end(self, trainer: "Trainer", metrics: dict[str, float]) -> None:
+        """Note the metric."""
+        self._note(metrics)
+        if self.monitor is not None and not self._seen and _validated(trainer, self.monitor, metrics):
+            raise ConfigError(
+                f"Checkpoint: no metric is named {self.monitor!r}; there is {', '.join(metrics)} (those of validation "
+                "need a validation loader)"
+            )
 
     def on_checkpoint(self, trainer: "Trainer") -> None:
-        """Save if it is time, or if the run ends here.
+        """Save if it is time, if this step is among the best, or if the run ends here.
 
         Raises:
             NonFiniteError: the loss became NaN or infinite; what it led to is not saved.
+            CheckpointError: the file, or the one before it in the background, could not be written.
         """
-        if not (trainer.ending or self.every.due(trainer.state, self._saved_at)):
+        self._settle(trainer, wait=False)
+        among_best = self._rank(trainer.state.step)
+        if not (trainer.ending or among_best or self.every.due(trainer.state, self._saved_at)):
             return
         check_finite(trainer.means.so_far(), trainer.state)
         self._saved_at = trainer.state.elapsed
-        path = self.folder / "checkpoints" / f"step-{trainer.state.step:08d}.safetensors"
-        snapshot.save(trainer, path)
+        path = self._path(trainer.state.step)
+        if self.background:
+            self._settle(trainer, wait=True)
+            self._writing = BackgroundWrite(path, *snapshot.content(trainer))
+            if trainer.ending:
+                self._settle(trainer, wait=True)
+        else:
+            snapshot.save(trainer, path)
+            self._written(trainer, path)
+
+    def on_exception(self, trainer: "Trainer", error: BaseException) -> None:
+        """Let the file that is being written be finished."""
+        self._settle(trainer, wait=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best values and their steps, where a metric is monitored."""
+        return {} if self.monitor is None else {"best": [list(pair) for pair in self._best]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Compare with these from now on."""
+        serialize.check_keys("Checkpoint", () if self.monitor is None else ("best",), state)
+        self._best = [(float(value), int(step)) for value, step in state.get("best", [])]
+
+    def _note(self, metrics: Mapping[str, float]) -> None:
+        if self.monitor is not None and self.monitor in metrics:
+            self._value, self._seen = metrics[self.monitor], True
+
+    def _rank(self, step: int) -> bool:
+        """Whether the step just done is one of the best, which it is then noted to be."""
+        value, self._value = self._value, math.nan
+        if math.isnan(value):
+            return False
+        sign = 1 if self.mode == "min" else -1
+        self._best = sorted([*self._best, (value, step)], key=lambda pair: (sign * pair[0], pair[1]))[: self.keep_best]
+        return (value, step) in self._best
+
+    def _settle(self, trainer: "Trainer", *, wait: bool) -> None:
+        """Finish a write in the background if it is over, or wait for it; raises what it raised."""
+        if self._writing is not None and (wait or self._writing.done()):
+            writing, self._writing = self._writing, None
+            self._written(trainer, writing.result())
+
+    def _written(self, trainer: "Trainer", path: Path) -> None:
+        """The file is on the disk: only now may older ones go."""
         trainer.checkpoint = path
         files = self.files()
-        end = files.index(path) + 1
-        for file in files[: max(end - self.keep, 0)] + files[end:]:  # those after it, an earlier one was resumed for
-            file.unlink()
+        end = files.index(path) + 1  # those after it, an earlier one was resumed for
+        newest = files[:end] if self.keep is None else files[max(end - self.keep, 0) : end]
+        kept = {*newest, *self.best_files()}
+        for file in files:
+            if file not in kept:
+                file.unlink()
         serialize.remove_leftovers(path.parent)
 
+    def _path(self, step: int) -> Path:
+        return self.folder / "checkpoints" / f"step-{step:08d}.safetensors"
 
-def _goes_on(trainer: "Trainer") -> bool:
-    """Whether the newest checkpoint of the run, written or resumed, is in the folder of one of its Checkpoints."""
-    folders = [c.folder.resolve() for c in trainer.callbacks if isinstance(c, Checkpoint)]
-    return trainer.checkpoint is not None and trainer.checkpoint.resolve().parent.parent in folders
+
+def _validated(trainer: "Trainer", monitor: str, metrics: Mapping[str, float]) -> bool:
+    """Whether `monitor` should be among the metrics of an epoch: validation, if it needs one, has had its turn."""
+    if not monitor.startswith("val_") or any(name.startswith("val_") for name in metrics):
+        return True
+    return trainer.validate_every.epochs is not None and trainer.validate_every.due(trainer.state)
 
 
 def restore(trainer: "Trainer", resume: str | PathLike[str]) -> None:
@@ -122,7 +203,8 @@ def restore(trainer: "Trainer", resume: str | PathLike[str]) -> None:
             errors.append(error)
             continue
         if errors:
-            warnings.warn(f"resumed from {path}, because newer ones are damaged: {errors[0]}", stacklevel=3)
+            reasons = "; ".join(map(str, errors))
+            warnings.warn(f"resumed from {path}, because newer ones are damaged: {reasons}", stacklevel=4)
         trainer.checkpoint = path
         return
     if errors:

@@ -32,6 +32,7 @@ class ConfusionMatrix(Picture):
         loader: gives the samples, in batches (x, t).
         classes: their names; None: their numbers.
         every: when to draw besides at the end of the run; None: only then.
+        overwrite: whether a new run may replace the picture of an earlier one.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -39,7 +40,7 @@ class ConfusionMatrix(Picture):
         ShapeError: the output is not (n, K).
     """
 
-    file_name = "confusion.png"
+    patterns = ("confusion.png",)
 
     loader: Iterable[Any] = attrs.field(repr=False)
     classes: Sequence[str] | None = None

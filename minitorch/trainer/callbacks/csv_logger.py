@@ -3,15 +3,15 @@
 import csv
 import io
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from minitorch.errors import CheckpointError
 from minitorch.serialize import check_keys
-from minitorch.trainer.callback import Callback, Phase
+from minitorch.trainer.callback import Phase
 from minitorch.trainer.callbacks.append_file import AppendFile
+from minitorch.trainer.callbacks.run_files import RunFiles
 
 if TYPE_CHECKING:
     from minitorch.trainer.state import FitResult, StepOutputs
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @attrs.define(eq=False)
-class CSVLogger(Callback):
+class CSVLogger(RunFiles):
     """Appends a row for each epoch to `epochs.csv` and one for each log interval to `steps.csv` in a folder.
 
         Trainer(model, optimizer, loss=loss, callbacks=[CSVLogger("runs/mnist")])
@@ -40,9 +40,8 @@ class CSVLogger(Callback):
     """
 
     phase = Phase.LOG
+    patterns = ("epochs.csv", "steps.csv")
 
-    folder: Path = attrs.field(converter=Path)
-    overwrite: bool = False
     _tables: "dict[str, _Table]" = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -53,7 +52,7 @@ class CSVLogger(Callback):
     def on_fit_start(self, trainer: "Trainer") -> None:
         """Open the files, cut to what the resumed run had written."""
         for table in self._tables.values():
-            table.open(trainer, self.overwrite)
+            table.open(trainer)
 
     def on_batch_end(self, trainer: "Trainer", outputs: "StepOutputs") -> None:
         """Write the means of a log interval where this step ends one."""
@@ -98,13 +97,13 @@ class _Table:
     columns: list[str] = attrs.field(factory=list)
     rows: int = 0
 
-    def open(self, trainer: "Trainer", overwrite: bool) -> None:
+    def open(self, trainer: "Trainer") -> None:
         """Begin the table, or cut it to the rows and columns of a resumed run."""
         if trainer.state.is_new:
             self.columns, self.rows = [], 0
         else:
             self._cut()
-        self.file.open(trainer, overwrite)
+        self.file.open(trainer)
 
     def add(self, row: Mapping[str, float]) -> None:
         """Append `row`; where it has unseen columns, give them to the rows before it too."""

@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from minitorch.serialize import check_keys
-from minitorch.trainer.callback import Callback, Phase
+from minitorch.trainer.callback import Phase
 from minitorch.trainer.callbacks.append_file import AppendFile
+from minitorch.trainer.callbacks.run_files import RunFiles
 
 if TYPE_CHECKING:
     from minitorch.trainer.state import FitResult, StepOutputs
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @attrs.define(eq=False)
-class JSONLLogger(Callback):
+class JSONLLogger(RunFiles):
     """Appends one line for each log interval and each epoch to `metrics.jsonl` in a folder.
 
         Trainer(model, optimizer, loss=loss, callbacks=[JSONLLogger("runs/mnist")])
@@ -38,9 +38,8 @@ class JSONLLogger(Callback):
     """
 
     phase = Phase.LOG
+    patterns = ("metrics.jsonl",)
 
-    folder: Path = attrs.field(converter=Path)
-    overwrite: bool = False
     _file: AppendFile = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -48,7 +47,7 @@ class JSONLLogger(Callback):
 
     def on_fit_start(self, trainer: "Trainer") -> None:
         """Open the file, cut to what the resumed run had written."""
-        self._file.open(trainer, self.overwrite)
+        self._file.open(trainer)
 
     def on_batch_end(self, trainer: "Trainer", outputs: "StepOutputs") -> None:
         """Write the means of a log interval where this step ends one."""

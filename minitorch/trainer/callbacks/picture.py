@@ -4,7 +4,7 @@ import io
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
@@ -13,8 +13,9 @@ from minitorch.cuda import as_numpy
 from minitorch.errors import DataError, ShapeError
 from minitorch.serialize.atomic import replacing
 from minitorch.trainer import batches
-from minitorch.trainer.callback import Callback, Phase
+from minitorch.trainer.callback import Phase
 from minitorch.trainer.callbacks.extra import extra_module
+from minitorch.trainer.callbacks.run_files import RunFiles
 from minitorch.trainer.triggers import Every, check_every
 
 if TYPE_CHECKING:
@@ -36,16 +37,14 @@ def _check_when(owner: Any, attribute: Any, value: Any) -> None:
 
 
 @attrs.define(eq=False)
-class Picture(Callback, ABC):
+class Picture(RunFiles, ABC):
     """Draws one PNG file in the folder of the run, when the run ends and, if asked to, on its way.
 
     The file is replaced whole, so that a viewer never sees half of it.
     """
 
     phase = Phase.LOG
-    file_name: ClassVar[str]
 
-    folder: Path = attrs.field(converter=Path)
     every: Every | None = attrs.field(default=None, kw_only=True, validator=_check_when)
     _drawn_at: float = attrs.field(default=0.0, init=False, repr=False)
 
@@ -55,7 +54,7 @@ class Picture(Callback, ABC):
     @property
     def path(self) -> Path:
         """The file."""
-        return self.folder / self.file_name
+        return self.folder / self.patterns[0]
 
     @abstractmethod
     def _draw(self, trainer: "Trainer") -> Any:

@@ -24,12 +24,13 @@ class PlotCurves(Picture):
     Args:
         folder: the folder of the run; made where it is missing.
         every: when to draw besides at the end of the run; None: only then.
+        overwrite: whether a new run may replace the picture of an earlier one.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
 
-    file_name = "curves.png"
+    patterns = ("curves.png",)
 
     def _draw(self, trainer: "Trainer") -> Any:
         panels = _panels(trainer.history)

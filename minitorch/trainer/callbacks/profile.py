@@ -5,7 +5,6 @@ import functools
 import json
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -13,8 +12,9 @@ import numpy as np
 
 from minitorch.errors import ConfigError
 from minitorch.serialize.atomic import replacing
-from minitorch.trainer.callback import HOOKS, Callback, HookLists, Phase
+from minitorch.trainer.callback import HOOKS, HookLists, Phase
 from minitorch.trainer.callbacks.device_stats import module_of
+from minitorch.trainer.callbacks.run_files import RunFiles
 
 if TYPE_CHECKING:
     from minitorch.trainer.state import FitResult
@@ -29,7 +29,7 @@ def _check_steps(owner: Any, attribute: Any, value: Any) -> None:
 
 
 @attrs.define(eq=False)
-class Profile(Callback):
+class Profile(RunFiles):
     """Measures some training steps and writes them to `trace.json` in a folder, for ui.perfetto.dev or chrome://tracing.
 
         Trainer(model, optimizer, loss=loss, callbacks=[Profile("runs/mnist", steps=range(100, 110))])
@@ -41,9 +41,10 @@ class Profile(Callback):
     `synchronize` makes it wait for the device at the end of each part, which makes the step as a whole slower.
 
     Args:
-        folder: the folder of the run; made where it is missing. An older trace in it is replaced.
+        folder: the folder of the run; made where it is missing.
         steps: which steps to measure, counted from 1. The first two or so are slower than the others.
         synchronize: whether to wait for the GPU, so that each part shows the time of its own work.
+        overwrite: whether a new run may replace the trace of an earlier one.
 
     Raises:
         ConfigError: `steps` is no range of steps, or empty.
@@ -51,7 +52,8 @@ class Profile(Callback):
 
     phase = Phase.CHECKPOINT
 
-    folder: Path = attrs.field(converter=Path)
+    patterns = ("trace.json",)
+
     steps: range = attrs.field(default=range(3, 13), validator=_check_steps)
     synchronize: bool = False
     _recorder: "_Recorder | None" = attrs.field(default=None, init=False, repr=False)

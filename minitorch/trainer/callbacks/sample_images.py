@@ -36,6 +36,7 @@ class SampleImages(Picture):
         classes: their names; None: their numbers.
         shape: of an image that comes flat, (H, W), (1, H, W) or (3, H, W); None: a square in grey.
         every: when to draw besides at the end of the run; None: only then.
+        overwrite: whether a new run may replace the picture of an earlier one.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -44,7 +45,7 @@ class SampleImages(Picture):
         ShapeError: the output is not (n, K), or x has no shape of images.
     """
 
-    file_name = "samples.png"
+    patterns = ("samples.png",)
 
     loader: Iterable[Any] = attrs.field(repr=False)
     pick: Literal["worst", "first"] = attrs.field(default="worst", validator=one_of("worst", "first"))

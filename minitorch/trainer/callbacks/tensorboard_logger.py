@@ -2,24 +2,24 @@
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from minitorch.errors import ConfigError
 from minitorch.serialize import check_keys
 from minitorch.trainer.callbacks.append_file import AppendFile
 from minitorch.trainer.callbacks.dashboard_logger import DashboardLogger
 from minitorch.trainer.callbacks.extra import extra_module
+from minitorch.trainer.callbacks.run_files import RunFiles
 
 if TYPE_CHECKING:
     from minitorch.trainer.trainer import Trainer
 
 
 @attrs.define(eq=False)
-class TensorBoardLogger(DashboardLogger):
+class TensorBoardLogger(DashboardLogger, RunFiles):
     """Writes event files that `tensorboard --logdir` shows, with TensorBoard's own writer; TensorFlow is not needed.
 
         Trainer(model, optimizer, loss=loss, callbacks=[TensorBoardLogger("runs/mnist")])
@@ -38,8 +38,8 @@ class TensorBoardLogger(DashboardLogger):
         CheckpointError: the newest file has fewer bytes than the resumed run had written.
     """
 
-    folder: Path = attrs.field(converter=Path)
-    overwrite: bool = False
+    patterns = ("events.out.tfevents.*.minitorch",)
+
     _session: int = attrs.field(default=0, init=False, repr=False)
     _file: AppendFile = attrs.field(init=False, repr=False)
     _events: Any = attrs.field(init=False, repr=False)
@@ -55,23 +55,20 @@ class TensorBoardLogger(DashboardLogger):
         files = self._files()
         if trainer.state.is_new:
             self._session = 0
-            if any(path.stat().st_size for path in files.values()) and not (self.overwrite or trainer.resuming):
-                raise ConfigError(
-                    f"TensorBoardLogger: {self.folder} has event files of an earlier run; resume that run, choose "
-                    "another folder, or pass overwrite=True"
-                )
         elif self._session:
             self._file.open(trainer)
             self._file.close()
-        for session, path in files.items():
-            if session > self._session:
-                path.write_bytes(b"")  # and not deleted, for a TensorBoard that is reading it would look no further
+        _empty(path for session, path in files.items() if session > self._session)
         self._session = max(files, default=0) + 1
         self._file = AppendFile("TensorBoardLogger", self._path(self._session))
         self._file.open(trainer)
         self._write(file_version="brain.Event:2")
         start = self._events.SessionLog(status=self._events.SessionLog.START)
         self._write(step=trainer.state.step + 1, session_log=start)  # readers drop what they have from this step on
+
+    def clear(self) -> None:
+        """Empty the event files of an earlier run."""
+        _empty(self.files())
 
     def state_dict(self) -> dict[str, Any]:
         """The number of the file, and how many bytes are written, all of them on disk."""
@@ -103,3 +100,9 @@ class TensorBoardLogger(DashboardLogger):
         found = self.folder.glob("events.out.tfevents.*.minitorch")
         named = {path: re.fullmatch(r"events\.out\.tfevents\.(\d{10})\.minitorch", path.name) for path in found}
         return {int(match[1]): path for path, match in named.items() if match}
+
+
+def _empty(files: Iterable[Path]) -> None:
+    """Take out what is in `files`; a TensorBoard that is reading one that is deleted would look no further."""
+    for path in files:
+        path.write_bytes(b"")

@@ -115,7 +115,7 @@ def test_a_new_run_does_not_overwrite_an_older_one(tmp_path):
     for _ in range(2):
         small_runs.trainer(CSVLogger(tmp_path, overwrite=True)).fit(small_runs.batches(), epochs=1)
         assert len(table(tmp_path / "epochs.csv")) == 1
-    with pytest.raises(ConfigError, match=r"^CSVLogger: .*epochs\.csv is of an earlier run; resume that run, choose"):
+    with pytest.raises(ConfigError, match=r"^CSVLogger: .* has files of an earlier run: epochs\.csv; pass resume="):
         small_runs.trainer(CSVLogger(tmp_path)).fit(small_runs.batches(), epochs=1)
 
 

@@ -87,7 +87,7 @@ def test_the_file_is_a_picture(tmp_path, monkeypatch):
     loader = samples([0, 1, 2, 0], [0, 1, 2, 1])
     given = [PlotCurves(tmp_path), ConfusionMatrix(tmp_path, loader), SampleImages(tmp_path, loader)]
     figures(monkeypatch, *given)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["confusion.png", "curves.png", "samples.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "confusion.png", "curves.png", "samples.png"]
     for callback in given:
         assert callback.path.read_bytes().startswith(b"\x89PNG\r\n")
 
@@ -159,8 +159,8 @@ def test_a_metric_of_some_epochs_has_points_there(tmp_path, monkeypatch):
 @needs_matplotlib
 def test_without_an_epoch_there_is_no_picture(tmp_path):
     """A run that ends before its first epoch draws nothing."""
-    small_runs.trainer(PlotCurves(tmp_path / "new")).fit(small_runs.batches(), steps=2)
-    assert not (tmp_path / "new").exists()
+    small_runs.trainer(PlotCurves(tmp_path)).fit(small_runs.batches(), steps=2)
+    assert list(tmp_path.glob("*.png")) == []
 
 
 # Classes --------------------------------------------------------------------------------------------------------------

@@ -87,7 +87,7 @@ def test_parts_take_the_time_they_take(tmp_path, monkeypatch):
 
     for place in ("wait for the batch", "forward", "optimizer", "Slow.on_after_backward"):
         slow["where"] = place
-        run = small_runs.trainer(Profile(tmp_path, range(2, 6)), cls=Slow)
+        run = small_runs.trainer(Profile(tmp_path, range(2, 6), overwrite=True), cls=Slow)
         run.fit(Batches(small_runs.batches(7)), epochs=1)
         for of_step in events(tmp_path).values():
             assert max(of_step[1:], key=lambda event: event["dur"])["name"] == place
@@ -154,7 +154,11 @@ def test_it_waits_for_the_gpu_only_when_asked(tmp_path):
     """Without `synchronize` a measured run waits no more often than another; with it, at every look at the clock."""
     waits = []
     with fake_cupy.installed():
-        for given in ([], [Profile(tmp_path, range(1, 5))], [Profile(tmp_path, range(1, 5), synchronize=True)]):
+        for given in (
+            [],
+            [Profile(tmp_path / "a", range(1, 5))],
+            [Profile(tmp_path / "b", range(1, 5), synchronize=True)],
+        ):
             run = small_runs.trainer(DevicePlacement("cuda"), *given)
             with fake_cupy.counting() as traffic:
                 run.fit(small_runs.batches(), epochs=1)

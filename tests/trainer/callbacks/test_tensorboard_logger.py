@@ -82,7 +82,7 @@ def test_a_new_run_does_not_mix_with_an_older_one(tmp_path):
         assert len(curves(reader(tmp_path))["epoch/loss"]) == 1
     assert other.exists()
     with pytest.raises(
-        ConfigError, match=r"^TensorBoardLogger: .* has event files of an earlier run; resume that run,"
+        ConfigError, match=r"^TensorBoardLogger: .* has files of an earlier run: events\.out.*; pass re"
     ):
         small_runs.trainer(TensorBoardLogger(tmp_path)).fit(small_runs.batches(), epochs=1)
 

@@ -1,0 +1,100 @@
+"""`FolderLock`: one process at a time in a folder, with a lock of the operating system."""
+
+import contextlib
+import datetime
+import errno
+import os
+import re
+import socket
+import warnings
+from pathlib import Path
+from typing import IO, Any
+
+from minitorch.errors import CheckpointError, InUseError
+
+NAME = ".lock"
+_FAR = 1 << 30  # Windows locks bytes against reading too: one behind all text
+_NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}
+
+
+class FolderLock:
+    """Holds a folder, made where it is missing, until `release`.
+
+        lock = FolderLock(folder)
+        ...
+        lock.release()
+
+    The system gives the lock back when the process ends, however it ends, so that a killed one is in nobody's way. The
+    file `.lock` stays: if it were deleted, two processes could hold locks on two files of that name.
+
+    Raises:
+        InUseError: another process holds the folder, or another run of this one; the message says which.
+        CheckpointError: the folder cannot be made or written to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        path = folder / NAME
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("a+b", buffering=0)
+        except OSError as error:
+            raise CheckpointError(
+                f"{folder} cannot be written to ({error.strerror or error}); choose another folder for the run"
+            ) from error
+        try:
+            _lock(self._file)
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                warnings.warn(
+                    f"{folder} is on a file system without locks; see that no other process uses it", stacklevel=2
+                )
+                return
+            holder = _holder(self._file)
+            self._file.close()
+            raise InUseError(
+                f"{folder} is in use by {holder}; wait for it to end, end it, or choose another folder"
+            ) from None
+        with contextlib.suppress(OSError):  # a full disk: then a message about the holder says less
+            self._file.truncate(0)
+            now = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
+            self._file.write(f"process {os.getpid()} on {socket.gethostname()} since {now}\n".encode())
+
+    def release(self) -> None:
+        """Let others in."""
+        self._file.close()
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process holds `folder` at this moment."""
+    try:
+        with (folder / NAME).open("r+b", buffering=0) as file:
+            _lock(file)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        return error.errno in (errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK, errno.EDEADLK)
+    return False
+
+
+def _holder(file: IO[bytes]) -> str:
+    with contextlib.suppress(OSError):
+        file.seek(0)
+        match = re.match(rb"(process (\d+) on [\w.-]+) since ([\d :+-]+)\n", file.read(300))
+        if match:
+            other = "another run of this process, " if int(match[2]) == os.getpid() else ""
+            return f"{other}{match[1].decode()}, since {match[3].decode()}"
+    return "another process"
+
+
+if os.name == "nt":
+    import msvcrt
+
+    def _lock(file: IO[Any]) -> None:
+        file.seek(_FAR)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        file.seek(0)
+else:
+    import fcntl
+
+    def _lock(file: IO[Any]) -> None:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)

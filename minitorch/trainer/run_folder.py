@@ -1,0 +1,125 @@
+"""The folders of a run: where a new one goes, who may use it, and the record that is kept in it."""
+
+import re
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from minitorch.errors import ConfigError
+from minitorch.serialize import FolderLock
+from minitorch.trainer.callbacks.checkpoint import Checkpoint, restore
+from minitorch.trainer.callbacks.run_files import RunFiles
+
+if TYPE_CHECKING:
+    from minitorch.trainer.trainer import Trainer
+
+_SHOWN = 3
+
+
+def run_folder(parent: str | PathLike[str], resume: str | PathLike[str] | None = None) -> Path:
+    """The folder for one of many runs below `parent`: 001, 002, ...; each run gets a new one.
+
+        folder = run_folder("runs/mnist", args.resume)
+        trainer = Trainer(model, optimizer, loss=loss, callbacks=[JSONLLogger(folder), Checkpoint(folder)])
+        trainer.fit(train_loader, epochs=5, resume=args.resume)
+
+    Args:
+        parent: the folder of the runs; made where it is missing.
+        resume: what `fit` will be asked to resume. "auto": the newest folder is returned, if there is one; a path of a
+            checkpoint: the folder that it is in.
+    """
+    if resume is not None and resume != "auto":
+        return Path(resume).parent.parent
+    numbers = _numbers(Path(parent))
+    if resume == "auto" and numbers:
+        return numbers[max(numbers)]
+    while True:
+        folder = Path(parent) / f"{max(_numbers(Path(parent)), default=0) + 1:03d}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:  # another process was faster
+            continue
+        return folder
+
+
+def _numbers(parent: Path) -> dict[int, Path]:
+    """The folders of runs in `parent` by their numbers."""
+    found = parent.iterdir() if parent.is_dir() else ()
+    return {int(path.name): path for path in found if re.fullmatch(r"\d{3,9}", path.name) and path.is_dir()}
+
+
+class RunFolders:
+    """Holds the folders that the callbacks of a Trainer write to, for one `fit`.
+
+    Raises:
+        InUseError: another run is using one of them.
+    """
+
+    def __init__(self, trainer: "Trainer") -> None:
+        self.trainer = trainer
+        self.writers: dict[Path, list[RunFiles]] = {}
+        for callback in trainer.callbacks:
+            if isinstance(callback, RunFiles):
+                self.writers.setdefault(callback.folder.resolve(), []).append(callback)
+        self._locks: list[FolderLock] = []
+
+    def __enter__(self) -> "RunFolders":
+        try:
+            for folder in self.writers:
+                self._locks.append(FolderLock(folder))
+        except BaseException:
+            self._release()
+            raise
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._release()
+
+    def begin(self, resume: str | PathLike[str] | None) -> None:
+        """Restore what is to be resumed, and see that no earlier run is overwritten by accident.
+
+        Raises:
+            ConfigError: a folder has files of an earlier run, and this one neither goes on with it nor may overwrite
+                it; or `resume` is neither a path nor "auto".
+            CheckpointError: the file to resume, or every one, is damaged.
+            StateError: it is of another model, optimizer, loader or list of callbacks.
+        """
+        if resume is not None:
+            restore(self.trainer, resume)
+        if not self._goes_on():
+            for folder, writers in self.writers.items():
+                self._make_room(folder, writers)
+
+    def _goes_on(self) -> bool:
+        """Whether the run goes on with what is in its folders."""
+        savers = self._savers()
+        if not any(saver.files() for saver in savers):
+            return not self.trainer.state.is_new
+        newest = self.trainer.checkpoint
+        return newest is not None and newest.resolve().parent.parent in [saver.folder.resolve() for saver in savers]
+
+    def _make_room(self, folder: Path, writers: Sequence[RunFiles]) -> None:
+        """Delete the files of an earlier run in `folder`, or raise."""
+        # a run that left no checkpoint can only be resumed by beginning again in its place
+        may_all = self.trainer.resuming and not any(saver.files() for saver in self._savers())
+        kept = {writer: files for writer in writers if (files := writer.files())}
+        refused = [type(writer).__name__ for writer in kept if not (writer.overwrite or may_all)]
+        if refused:
+            names = [str(path.resolve().relative_to(folder)) for files in kept.values() for path in files[::-1]]
+            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+            raise ConfigError(
+                f"{', '.join(refused)}: {writers[0].folder} has files of an earlier run: "
+                f'{", ".join(names[:_SHOWN])}{more}; pass resume="auto" to fit to go on with it, choose another '
+                "folder, or pass overwrite=True"
+            )
+        for writer in kept:
+            writer.clear()
+
+    def _savers(self) -> list[Checkpoint]:
+        return [callback for callback in self.trainer.callbacks if isinstance(callback, Checkpoint)]
+
+    def _release(self) -> None:
+        while self._locks:
+            self._locks.pop().release()
