@@ -203,6 +203,18 @@ def lion(p: Array, g: Array, m: Array, *, lr: float, beta1: float, beta2: float,
     blockwise(kernel, p, g, m)
 
 
+def average(e: Array, p: Array, *, keep: float) -> None:
+    """`e = keep * e + (1 - keep) * p`: `e` moves towards `p`, which stays as it is."""
+    (share,) = as_arrays(e.dtype, keep)
+
+    def kernel(e: Array, p: Array, s: Array) -> None:
+        e -= p
+        e *= share
+        e += p
+
+    blockwise(kernel, e, p)
+
+
 def flush_denormals(a: Array) -> None:
     """Set to zero what is smaller than 64 times the smallest normal number of its dtype, 7.5e-37 in float32.
 

@@ -86,3 +86,10 @@ def lion(p: Array, g: Array, m: Array, *, lr: float, beta1: float, beta2: float,
     p -= lr * xp_of(p).sign(beta1 * m + (1 - beta1) * g)
     m *= beta2
     m += (1 - beta2) * g
+
+
+def average(e: Array, p: Array, *, keep: float) -> None:
+    """Of averaged weights, `e = keep * e + (1 - keep) * p`, with no memory but that of `e`."""
+    e -= p
+    e *= keep
+    e += p

@@ -86,6 +86,16 @@ def every_setting(owner: Any, attribute: Any, value: Any) -> None:
     check_every(type(owner).__name__, attribute.name, value)
 
 
+def counted_setting(owner: Any, attribute: Any, value: Any) -> None:
+    """Check a setting that must be a trigger of steps or epochs, as attrs calls it: seconds differ from run to run."""
+    every_setting(owner, attribute, value)
+    if value.seconds is not None:
+        raise ConfigError(
+            f"{type(owner).__name__}: {attribute.name} is {value!r}, and no two runs would be the same; give "
+            "Every(steps=...) or Every(epochs=...)"
+        )
+
+
 def _given(record: Any) -> dict[str, Any]:
     return {name: value for name, value in attrs.asdict(record).items() if value is not None}
 

@@ -23,6 +23,7 @@ CASES: dict[str, tuple[str, int, dict[str, Any]]] = {  # by name: the function, 
     "rmsprop": ("rmsprop", 1, {"lr": 0.1, "alpha": 0.9, "eps": 1e-3}),
     "adam": ("adam", 2, {"t": 3, "lr": 0.1, "beta1": 0.9, "beta2": 0.99, "eps": 1e-3}),
     "adamw": ("adam", 2, {"t": 3, "lr": 0.1, "beta1": 0.9, "beta2": 0.99, "eps": 1e-3, "weight_decay": 0.2}),
+    "average": ("average", 0, {"keep": 0.9}),
     "lion": ("lion", 1, {"lr": 0.1, "beta1": 0.8, "beta2": 0.9, "weight_decay": 0.2}),
 }
 

@@ -35,7 +35,7 @@ def end_of(folder, device, stops):
     for path, entry in run.optimizer.state.items():
         arrays |= {f"{path}/{name}": device.get(entry[name]).tobytes() for name in "mv"}
     early = run.callbacks[1]
-    return arrays, result.history, (early.best, early.waited), (folder / "metrics.jsonl").read_bytes()
+    return arrays, result.history, early.progress, (folder / "metrics.jsonl").read_bytes()
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ def test_early_stopping_begins_anew_in_a_new_run():
         result = trainer(early, at("on_epoch_end", lambda t, m, s=score: m.update(score=s), phase=Phase.DATA)).fit(
             batches(1), epochs=9
         )
-        assert (result.state.epoch, early.best) == (3, score)
+        assert (result.state.epoch, early.progress.best) == (3, score)
 
 
 def test_early_stopping_goes_on_waiting_after_a_resume(tmp_path):

@@ -8,6 +8,7 @@ from minitorch.trainer.callbacks.csv_logger import CSVLogger
 from minitorch.trainer.callbacks.device_placement import DevicePlacement
 from minitorch.trainer.callbacks.device_stats import DeviceStats
 from minitorch.trainer.callbacks.early_stopping import EarlyStopping
+from minitorch.trainer.callbacks.ema import EMA
 from minitorch.trainer.callbacks.epoch_timer import EpochTimer
 from minitorch.trainer.callbacks.gradient_accumulation import GradientAccumulation
 from minitorch.trainer.callbacks.gradient_clipping import GradientClipping
@@ -20,10 +21,13 @@ from minitorch.trainer.callbacks.progress_bar import ProgressBar
 from minitorch.trainer.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
 from minitorch.trainer.callbacks.sample_images import SampleImages
 from minitorch.trainer.callbacks.summary import ModelSummary, Summary, model_summary
+from minitorch.trainer.callbacks.swa import SWA
 from minitorch.trainer.callbacks.tensorboard_logger import TensorBoardLogger
 from minitorch.trainer.callbacks.wandb_logger import WandbLogger
 
 __all__ = [
+    "EMA",
+    "SWA",
     "CSVLogger",
     "Checkpoint",
     "ConfusionMatrix",

@@ -2,17 +2,21 @@
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from minitorch.errors import ConfigError
 from minitorch.serialize import check_keys
 from minitorch.trainer.callback import Callback, Phase
+from minitorch.trainer.callbacks.ema import as_validated
+from minitorch.trainer.callbacks.monitored import Mode, Progress, metric_named
 from minitorch.trainer.settings import at_least, one_of
 
 if TYPE_CHECKING:
+    from minitorch.trainer.state import FitResult
     from minitorch.trainer.trainer import Trainer
+
+Array = Any
 
 
 @attrs.define(eq=False)
@@ -26,6 +30,10 @@ class EarlyStopping(Callback):
         patience: after how many epochs in a row without improvement the run ends.
         min_delta: what counts as better must be better by more than this.
         mode: whether a better metric is smaller ("min") or larger ("max").
+        restore_best: whether the model has the weights of its best epoch when the run has ended, however that came.
+            They are kept on its device, and in checkpoints. Where `EMA` validates with averages, those are the weights.
+        check_finite: whether the run ends at once when the metric is NaN or infinite.
+        start: how many epochs at the beginning are not looked at.
 
     Raises:
         ConfigError: a setting is not allowed, or no metric has the name.
@@ -36,38 +44,52 @@ class EarlyStopping(Callback):
     monitor: str = "val_loss"
     patience: int = attrs.field(default=3, validator=at_least(1, int))
     min_delta: float = attrs.field(default=0.0, validator=at_least(0, float))
-    mode: Literal["min", "max"] = attrs.field(default="min", validator=one_of("min", "max"))
-    best: float = attrs.field(default=math.nan, init=False)
-    waited: int = attrs.field(default=0, init=False)
+    mode: Mode = attrs.field(default="min", validator=one_of("min", "max"))
+    restore_best: bool = attrs.field(default=False, kw_only=True)
+    check_finite: bool = attrs.field(default=True, kw_only=True)
+    start: int = attrs.field(default=0, kw_only=True, validator=at_least(0, int))
+    progress: Progress = attrs.field(factory=Progress, init=False, repr=False)
+    _weights: dict[str, Array] = attrs.field(factory=dict, init=False, repr=False)
 
     def on_fit_start(self, trainer: "Trainer") -> None:
         """Forget an earlier run, where this one is new."""
         if trainer.state.is_new:
-            self.best, self.waited = math.nan, 0
+            self.progress, self._weights = Progress(), {}
 
     def on_epoch_end(self, trainer: "Trainer", metrics: dict[str, float]) -> None:
         """Compare with the best so far."""
-        if self.monitor not in metrics:
-            raise ConfigError(
-                f"EarlyStopping: no metric is named {self.monitor!r}; there is {', '.join(metrics)} (those of "
-                "validation need a validation loader, and a validation in every epoch)"
-            )
-        value = metrics[self.monitor]
-        better = self.best - value if self.mode == "min" else value - self.best
-        if math.isnan(self.best) or better > self.min_delta:
-            self.best, self.waited = value, 0
+        value = metric_named(self.monitor, metrics, "EarlyStopping")
+        if trainer.state.epoch <= self.start:
             return
-        self.waited += 1
-        if self.waited >= self.patience:
+        if self.check_finite and not math.isfinite(value):
+            trainer.request_stop(f"{self.monitor} is {value} in epoch {trainer.state.epoch} (EarlyStopping)")
+            return
+        if self.progress.note(value, self.mode, self.min_delta):
+            self._keep(trainer)
+        elif self.progress.waited >= self.patience:
             trainer.request_stop(
-                f"{self.monitor} has not been better than {self.best:.6g} for {self.waited} epoch(s) (EarlyStopping)"
+                f"{self.monitor} has not been better than {self.progress.best:.6g} for {self.progress.waited} epoch(s) "
+                "(EarlyStopping)"
             )
 
+    def on_fit_end(self, trainer: "Trainer", result: "FitResult") -> None:
+        """Give the model its best weights, if asked to."""
+        params = dict(trainer.model.named_params())
+        for path, best in self._weights.items():
+            params[path].assign(best)
+
+    def _keep(self, trainer: "Trainer") -> None:
+        if self.restore_best:
+            with as_validated(trainer):
+                self._weights = {path: array.copy() for path, array in trainer.model.weights().items()}
+
     def state_dict(self) -> dict[str, Any]:
-        """The best value, and for how long there was none better."""
-        return {"best": self.best, "waited": self.waited}
+        """The best value, for how long there was none better, and the best weights if they are to be restored."""
+        kept = {"weights": dict(self._weights)} if self.restore_best else {}
+        return self.progress.state_dict() | kept
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on waiting."""
-        check_keys("EarlyStopping", ("best", "waited"), state)
-        self.best, self.waited = state["best"], state["waited"]
+        check_keys("EarlyStopping", self.state_dict(), state)
+        self.progress = Progress(state["best"], state["waited"])
+        self._weights = {path: array.copy() for path, array in state.get("weights", {}).items()}

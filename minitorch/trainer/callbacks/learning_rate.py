@@ -44,7 +44,7 @@ class LearningRate(Callback, ABC):
                 f"{name}: {others[0]} sets the learning rate too; keep one of them: schedules are put one after the "
                 "other by optimizers.schedules.Chained"
             )
-        if self._base is None or trainer.state.step == 0:
+        if self._base is None or trainer.state.is_new:
             self._base = optimizer.lr
 
     def on_batch_start(self, trainer: "Trainer", batch: Any) -> Any:
@@ -64,7 +64,7 @@ class LearningRate(Callback, ABC):
 
     def on_exception(self, trainer: "Trainer", error: BaseException) -> None:
         """Leave the optimizer as it was, where no step was finished."""
-        if self._base is not None and trainer.state.step == 0:
+        if self._base is not None and trainer.state.is_new:
             _optimizer(trainer).lr = self._base
 
     def state_dict(self) -> dict[str, Any]:

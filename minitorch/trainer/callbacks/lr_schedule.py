@@ -7,7 +7,7 @@ import attrs
 from minitorch.errors import ConfigError
 from minitorch.optimizers.schedules import Schedule
 from minitorch.trainer.callbacks.learning_rate import LearningRate
-from minitorch.trainer.triggers import Every, check_every
+from minitorch.trainer.triggers import Every, counted_setting
 
 if TYPE_CHECKING:
     from minitorch.trainer.trainer import Trainer
@@ -18,14 +18,6 @@ def _check_schedule(owner: Any, attribute: Any, value: Any) -> None:
         raise ConfigError(
             f"LRSchedule: schedule is {value!r}; give one of optimizers.schedules, such as Cosine(1000), or a function "
             "of the number of updates"
-        )
-
-
-def _check_every(owner: Any, attribute: Any, value: Any) -> None:
-    if check_every("LRSchedule", "every", value).seconds is not None:
-        raise ConfigError(
-            f"LRSchedule: every is {value!r}, and no two runs would have the same learning rates; give "
-            "Every(steps=...) or Every(epochs=...)"
         )
 
 
@@ -51,7 +43,7 @@ class LRSchedule(LearningRate):
     """
 
     schedule: Schedule = attrs.field(validator=_check_schedule)
-    every: Every = attrs.field(default=Every(steps=1), validator=_check_every)
+    every: Every = attrs.field(default=Every(steps=1), validator=counted_setting)
 
     def _share(self, trainer: "Trainer") -> float:
         state, every = trainer.state, self.every

@@ -8,7 +8,6 @@ from typing import Any, Literal
 import attrs
 
 from minitorch.errors import ConfigError
-from minitorch.serialize import check_keys
 
 Mode = Literal["min", "max"]
 
@@ -56,8 +55,3 @@ class Progress:
     def state_dict(self) -> dict[str, Any]:
         """Both."""
         return attrs.asdict(self)
-
-    def load_state_dict(self, state: Mapping[str, Any], owner: str) -> None:
-        """Go on from both."""
-        check_keys(owner, ("best", "waited"), state)
-        self.best, self.waited = state["best"], state["waited"]

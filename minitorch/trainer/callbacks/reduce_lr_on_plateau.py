@@ -54,7 +54,7 @@ class ReduceLROnPlateau(LearningRate):
     def on_fit_start(self, trainer: "Trainer") -> None:
         """Forget an earlier run, where this one is new."""
         super().on_fit_start(trainer)
-        if trainer.state.step == 0:
+        if trainer.state.is_new:
             self._progress, self._reduced, self._cooling = Progress(), 1.0, 0
 
     def on_epoch_end(self, trainer: "Trainer", metrics: dict[str, float]) -> None:

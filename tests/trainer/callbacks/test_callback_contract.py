@@ -28,7 +28,8 @@ SETTINGS = {
     "ConsoleLogger": lambda folder, uri: {},
     "DevicePlacement": lambda folder, uri: {"device": "cpu"},
     "DeviceStats": lambda folder, uri: {},
-    "EarlyStopping": lambda folder, uri: {"monitor": "loss", "patience": 50},
+    "EMA": lambda folder, uri: {"decay": 0.8, "at_end": True},
+    "EarlyStopping": lambda folder, uri: {"monitor": "loss", "patience": 50, "restore_best": True},
     "EpochTimer": lambda folder, uri: {},
     "GradientClipping": lambda folder, uri: {"norm": 0.1},
     "GradientAccumulation": lambda folder, uri: {"batches": 1},
@@ -40,14 +41,17 @@ SETTINGS = {
     "Profile": lambda folder, uri: {"folder": folder, "steps": range(2, 6)},
     "ProgressBar": lambda folder, uri: {},
     "ReduceLROnPlateau": lambda folder, uri: {"monitor": "loss", "patience": 1, "min_delta": 1.0},
+    "SWA": lambda folder, uri: {"start": 1, "every": Every(steps=2)},
     "SampleImages": lambda folder, uri: {"folder": folder, "loader": small_runs.batches(2), "shape": (2, 3)},
     "TensorBoardLogger": lambda folder, uri: {"folder": folder},
     "WandbLogger": lambda folder, uri: {"project": "contract", "folder": folder},
 }
 # Those whose work it is to change the numbers of a run.
-CHANGING = {"GradientClipping", "LRSchedule", "ReduceLROnPlateau"}
+CHANGING = {"EMA", "GradientClipping", "LRSchedule", "ReduceLROnPlateau", "SWA"}
 # Those that cannot be in one run with one before.
 APART = {"ReduceLROnPlateau"}
+# Those that log values of the device, which come to the host with the others.
+LOGGING = {"GradientClipping"}
 # The packages without which it cannot be made.
 NEEDS = {
     "ConfusionMatrix": "matplotlib",
@@ -272,7 +276,7 @@ def test_one_that_never_began_survives_the_failure_of_another(make, name):
 
 @each
 def test_on_a_gpu_it_makes_nobody_wait(make, name):
-    """A run on a device with it moves no more data, and waits no more often, unless that is its work."""
+    """A run on a device with it waits and moves data no more often, unless that is its work."""
 
     def traffic(*given):
         minitorch.seed(0)
@@ -286,7 +290,10 @@ def test_on_a_gpu_it_makes_nobody_wait(make, name):
         if name in ("Checkpoint", "ConfusionMatrix", "SampleImages"):
             assert traffic(callback).to_host > traffic().to_host
         else:
-            assert traffic(callback) == traffic()
+            with_it, without = traffic(callback), traffic()
+            assert with_it.to_device_bytes == without.to_device_bytes
+            assert (with_it.to_host, with_it.synchronisations) == (without.to_host, without.synchronisations)
+            assert (with_it.to_host_bytes > without.to_host_bytes) == (name in LOGGING)
 
 
 @each

@@ -100,7 +100,7 @@ def test_one_callback_serves_a_second_run():
         (lambda: LRSchedule(0.1), r"LRSchedule: schedule is 0\.1; give one of optimizers\.schedules, such as Cosine"),
         (lambda: LRSchedule(Cosine), r"LRSchedule: schedule is <class .*Cosine'>; give one"),
         (lambda: LRSchedule(Cosine(3), every=3), r"LRSchedule: every is 3; a bare number says no unit"),
-        (lambda: LRSchedule(Cosine(3), every=Every(seconds=3)), r"no two runs would have the same learning rates"),
+        (lambda: LRSchedule(Cosine(3), every=Every(seconds=3)), r"and no two runs would be the same; give"),
         (lambda: ReduceLROnPlateau(factor=1.5), r"ReduceLROnPlateau: factor is 1\.5; it must be a number between 0"),
         (lambda: ReduceLROnPlateau(patience=0), r"ReduceLROnPlateau: patience is 0; it must be an int of at least 1"),
         (lambda: ReduceLROnPlateau(mode="low"), r"ReduceLROnPlateau: mode is 'low'; it must be 'min' or 'max'"),

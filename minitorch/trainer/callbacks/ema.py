@@ -1,0 +1,90 @@
+"""`EMA`: an exponential moving average of the weights."""
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from minitorch.errors import ConfigError
+from minitorch.trainer.callbacks.averaging import Averaging
+
+if TYPE_CHECKING:
+    from minitorch.trainer.state import FitResult
+    from minitorch.trainer.trainer import Trainer
+
+
+def _check_decay(owner: Any, attribute: Any, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise ConfigError(f"EMA: decay is {value!r}; it must be at least 0 and less than 1")
+
+
+@attrs.define(eq=False)
+class EMA(Averaging):
+    """Keeps an exponential moving average of the weights, `e = decay * e + (1 - decay) * p` after each update.
+
+        trainer = Trainer(model, optimizer, loss=loss, callbacks=[ema := EMA(0.999), ConsoleLogger()])
+        trainer.fit(train_loader, test_loader, epochs=5)
+        with ema.averaged(model):
+            y = trainer.predict(loader)
+
+    Running averages of batch norm are averaged too. The averages are on the device of the model, as large as it, and
+    part of checkpoints. Training itself is not changed.
+
+    Source: Polyak, Juditsky, "Acceleration of Stochastic Approximation by Averaging", 1992; the warm-up is that of
+    TensorFlow's ExponentialMovingAverage.
+
+    Args:
+        decay: the share of the average that stays.
+        warm_up: whether the share begins small, as `(1 + n) / (10 + n)` after n updates, until it reaches `decay`.
+        validate: whether validation during the run is done with the averages.
+        at_end: whether the model has the averages when the run has ended. Its last checkpoint has its own weights
+            still, so that it can be resumed.
+
+    Raises:
+        ConfigError: `decay` is not at least 0 and less than 1.
+    """
+
+    decay: float = attrs.field(default=0.999, validator=_check_decay)
+    warm_up: bool = True
+    validate: bool = True
+    at_end: bool = False
+    _exchanged: bool = attrs.field(default=False, init=False, repr=False)
+
+    def on_validation_start(self, trainer: "Trainer") -> None:
+        """Give the model the averages."""
+        if self.validate:
+            self._exchange(trainer.model)
+            self._exchanged = True
+
+    def on_validation_end(self, trainer: "Trainer", metrics: dict[str, float]) -> None:
+        """Give the model its own weights back."""
+        self._give_back(trainer)
+
+    def on_exception(self, trainer: "Trainer", error: BaseException) -> None:
+        """Give the model its own weights back, where validation failed."""
+        self._give_back(trainer)
+
+    def on_fit_end(self, trainer: "Trainer", result: "FitResult") -> None:
+        """Leave the averages in the model, if asked to."""
+        if self.at_end:
+            self._leave_in(trainer.model)
+
+    def _due(self, trainer: "Trainer") -> bool:
+        return True
+
+    def _keep(self) -> float:
+        return min(self.decay, (1 + self.count) / (10 + self.count)) if self.warm_up else self.decay
+
+    def _give_back(self, trainer: "Trainer") -> None:
+        if self._exchanged:
+            self._exchange(trainer.model)
+            self._exchanged = False
+
+
+def as_validated(trainer: "Trainer") -> ExitStack:
+    """A context in which the model has the weights that it is validated with."""
+    stack = ExitStack()
+    for callback in trainer.callbacks:
+        if isinstance(callback, EMA) and callback.validate:
+            stack.enter_context(callback.averaged(trainer.model))
+    return stack
