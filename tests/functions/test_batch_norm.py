@@ -65,7 +65,7 @@ def test_derivatives(shape, train, device):
 @settings(deadline=None, max_examples=25)
 @given(st.integers(2, 9), st.integers(1, 5), st.none() | st.tuples(st.integers(1, 6), st.integers(1, 6)), st.booleans())
 def test_as_pytorch(n, channels, size, train):
-    """Output, gradients and running averages in float32 equal PyTorch's."""
+    """Output, gradients and running averages in float32 equal PyTorch's, to 1e-5 of the largest of each."""
     torch = pytest.importorskip("torch")
     arrays = inputs((n, channels, *(size or ())), np.float32)
     ours = [Variable(a) for a in arrays[:3]]
@@ -83,7 +83,8 @@ def test_as_pytorch(n, channels, size, train):
     found = [y.data, *[a.grad.data for a in ours], *averages]
     expected = [torch_y.detach(), *[a.grad for a in theirs], *torch_averages]
     for one, other in zip(found, expected, strict=True):
-        np.testing.assert_allclose(one, other.numpy(), rtol=1e-4, atol=2e-5)
+        other = other.numpy()
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5 * max(1.0, np.abs(other).max()))
 
 
 def test_a_large_mean_does_not_hide_the_variance():
