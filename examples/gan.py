@@ -12,7 +12,7 @@ import minitorch.functions as F
 import minitorch.layers as L
 from minitorch import DataLoader, Model, Trainer, optimizers
 from minitorch.models import Sequential
-from minitorch.trainer.callbacks import ConsoleLogger, DevicePlacement, EpochTimer, ProgressBar
+from minitorch.trainer.callbacks import Checkpoint, ConsoleLogger, DevicePlacement, EpochTimer, ProgressBar
 from minitorch.transforms import Compose, Normalize, ToFloat
 
 LATENT = 100
@@ -37,12 +37,7 @@ class GAN(Model):
 
 
 class GANTrainer(Trainer):
-    """Updates the discriminator, by the Trainer's optimizer, then the generator, by one of its own, in each step."""
-
-    def __init__(self, model, optimizer, generator_optimizer, **settings):
-        super().__init__(model, optimizer.setup(model.discriminator), **settings)
-        self.generator_optimizer = generator_optimizer.setup(model.generator)
-        self.fake = None
+    """Updates the discriminator, then the generator, each by an optimizer of its own, in each step."""
 
     def training_step(self, batch):
         real, _ = batch
@@ -52,12 +47,12 @@ class GANTrainer(Trainer):
         return F.softplus(-score).mean() + F.softplus(fake_score).mean()
 
     def optimizer_step(self):
-        self.optimizer.update()
+        self.optimizers["discriminator"].update()
         loss = F.softplus(-self.model.discriminator(self.fake)).mean()
         self.log("generator_loss", loss)
         self.model.cleargrads()  # those of the discriminator's loss
         loss.backward()
-        self.generator_optimizer.update()
+        self.optimizers["generator"].update()
         self.fake = None
 
     def predict_step(self, batch):
@@ -87,6 +82,8 @@ def main():
     parser.add_argument("--lr", type=float, default=0.0005, help="learning rate of both optimizers (0.0005)")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, or auto: a GPU if one works (auto)")
     parser.add_argument("--seed", type=int, default=0, help="of weights, order and noise (0)")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="keep checkpoints there")
+    parser.add_argument("--resume", metavar="PATH", help='a checkpoint, or "auto" for the newest in --out')
     parser.add_argument("--picture", type=Path, help="draw 128 new digits into this PNG file (needs minitorch[plots])")
     args = parser.parse_args()
 
@@ -94,11 +91,17 @@ def main():
     train_set = minitorch.datasets.MNIST(train=True, transform=Compose([ToFloat(), Normalize(0.0, 255.0)]))
     trainer = GANTrainer(
         GAN(args.channels),
-        optimizers.Adam(args.lr, beta1=0.5),
-        optimizers.Adam(args.lr, beta1=0.5),
-        callbacks=[DevicePlacement(args.device), EpochTimer(), ProgressBar(), ConsoleLogger()],
+        {name: optimizers.Adam(args.lr, beta1=0.5) for name in ("discriminator", "generator")},
+        callbacks=[
+            DevicePlacement(args.device),
+            EpochTimer(),
+            ProgressBar(),
+            ConsoleLogger(),
+            *([] if args.out is None else [Checkpoint(args.out, overwrite=args.resume is None)]),
+        ],
     )
-    trainer.fit(DataLoader(train_set, args.batch_size, drop_last=True), epochs=args.epochs, steps=args.steps)
+    train = DataLoader(train_set, args.batch_size, drop_last=True)
+    trainer.fit(train, epochs=args.epochs, steps=args.steps, resume=args.resume)
     if args.picture:
         noise = minitorch.random.normal("gan", (128, LATENT))
         draw(trainer.predict([noise]), args.picture)

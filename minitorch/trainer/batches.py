@@ -12,14 +12,16 @@ from minitorch.errors import ConfigError, DataError
 from minitorch.variable import Variable
 
 
-def of_epoch(loader: Any, epoch: int, start: int) -> Iterator[tuple[Any, bool]]:
-    """The batches of `epoch` from number `start` on, each with whether it is the last.
+def of_epoch(loader: Any, epoch: int, start: int, limit: int | None = None) -> Iterator[tuple[Any, bool]]:
+    """The batches of `epoch` from number `start` on, each with whether it is the last; with `limit`, no more than that.
 
     Raises:
         ConfigError: `loader` is a data set.
         DataError: there is no batch.
     """
     batches = loader.iterate(epoch, start) if hasattr(loader, "iterate") else islice(_begun(loader), start, None)
+    if limit is not None:
+        batches = islice(batches, max(limit - start, 0))
     none = object()
     batch = next(batches, none)
     if batch is none:
@@ -30,19 +32,30 @@ def of_epoch(loader: Any, epoch: int, start: int) -> Iterator[tuple[Any, bool]]:
         batch = following
 
 
-def all_of(loader: Any) -> Iterator[Any]:
-    """The batches of one pass, in the same order each time.
+def all_of(loader: Any, limit: int | None = None) -> Iterator[Any]:
+    """The batches of one pass, or the first so many, in the same order each time.
 
     Raises:
         ConfigError: `loader` is a data set.
         DataError: there is no batch.
     """
     count = 0
-    for batch in loader.iterate(0) if hasattr(loader, "iterate") else _begun(loader):
+    batches = loader.iterate(0) if hasattr(loader, "iterate") else _begun(loader)
+    for batch in islice(batches, limit):
         count += 1
         yield batch
     if not count:
         raise _empty(loader)
+
+
+def first(loader: Any, count: int) -> list[Any]:
+    """The first so many batches of epoch 0.
+
+    Raises:
+        ConfigError: `loader` is a data set.
+        DataError: there is no batch.
+    """
+    return list(all_of(loader, count))
 
 
 def _begun(loader: Any) -> Iterator[Any]:

@@ -12,7 +12,7 @@ from minitorch.trainer import batches
 from minitorch.trainer.metrics import RunningMeans, check_finite
 from minitorch.trainer.state import FitResult, StepOutputs
 from minitorch.trainer.step import numbered
-from minitorch.trainer.triggers import Budget
+from minitorch.trainer.triggers import Budget, Every
 
 if TYPE_CHECKING:
     from minitorch.trainer.trainer import Trainer
@@ -32,6 +32,7 @@ class Loop:
         self.budget = budget
         self.validation = validation
         self.logged = self.validated = trainer.state.elapsed
+        self.validate_every = Every(epochs=1) if trainer.limits.fast_dev_run else trainer.validate_every
         self.begun = time.perf_counter() - trainer.state.elapsed
 
     def run(self) -> FitResult:
@@ -50,9 +51,10 @@ class Loop:
         trainer.stage = "train"
         for hook in trainer.hooks.on_epoch_start:
             hook(trainer)
-        for batch, last in batches.of_epoch(trainer.train_loader, trainer.state.epoch, trainer.state.batch):
+        state, limit = trainer.state, trainer.limits.train_batches
+        for batch, last in batches.of_epoch(trainer.train_loader, state.epoch, state.batch, limit):
             self.batch(batch, last)
-            if self.validation and trainer.validate_every.due(trainer.state, self.validated):
+            if self.validation and self.validate_every.due(trainer.state, self.validated):
                 self.validate()
             if last:
                 self.end_epoch()
@@ -87,10 +89,9 @@ class Loop:
         self.validated = trainer.state.elapsed
         for hook in trainer.hooks.on_validation_start:
             hook(trainer)
-        metrics = trainer.validation = {}
         with numbered(trainer.state.step):  # with validation or without, the training draws the same numbers
-            for name, loader in self.validation.items():
-                metrics.update({f"val_{name}{key}": value for key, value in trainer.evaluate(loader).items()})
+            found = evaluated(trainer, self.validation, trainer.limits.validation_batches)
+        metrics = trainer.validation = {f"val_{name}": value for name, value in found.items()}
         for hook in trainer.hooks.on_validation_end:
             hook(trainer, metrics)
 
@@ -128,6 +129,19 @@ def started(trainer: "Trainer", batch: Any) -> Any:
     batch = trainer.hooks.start_batch(trainer, batch)
     trainer.means.size = batches.size(batch)
     return batch
+
+
+def evaluated(trainer: "Trainer", loaders: Mapping[str, Any], limit: int | None = None) -> dict[str, float]:
+    """The means of `validation_step` over each loader, or its first so many batches, with the prefix of the loader."""
+    metrics: dict[str, float] = {}
+    for prefix, loader in loaders.items():
+        with aside(trainer, "validate"):
+            for batch in batches.all_of(loader, limit):
+                loss = trainer.validation_step(started(trainer, batch))
+                if loss is not None:
+                    trainer.log("loss", loss)
+            metrics.update({f"{prefix}{name}": value for name, value in trainer.means.end_epoch().items()})
+    return metrics
 
 
 @contextmanager

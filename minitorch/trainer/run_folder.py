@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from minitorch.errors import ConfigError
 from minitorch.serialize import FolderLock
+from minitorch.trainer.callback import Callback
 from minitorch.trainer.callbacks.checkpoint import Checkpoint, restore
 from minitorch.trainer.callbacks.run_files import RunFiles
 
@@ -53,14 +54,19 @@ def _numbers(parent: Path) -> dict[int, Path]:
 class RunFolders:
     """Holds the folders that the callbacks of a Trainer write to, for one `fit`.
 
+    Args:
+        trainer: what runs.
+        callbacks: those of its callbacks that run.
+
     Raises:
         InUseError: another run is using one of them.
     """
 
-    def __init__(self, trainer: "Trainer") -> None:
+    def __init__(self, trainer: "Trainer", callbacks: Sequence[Callback]) -> None:
         self.trainer = trainer
+        self.callbacks = callbacks
         self.writers: dict[Path, list[RunFiles]] = {}
-        for callback in trainer.callbacks:
+        for callback in callbacks:
             if isinstance(callback, RunFiles):
                 self.writers.setdefault(callback.folder.resolve(), []).append(callback)
         self._locks: list[FolderLock] = []
@@ -118,7 +124,7 @@ class RunFolders:
             writer.clear()
 
     def _savers(self) -> list[Checkpoint]:
-        return [callback for callback in self.trainer.callbacks if isinstance(callback, Checkpoint)]
+        return [callback for callback in self.callbacks if isinstance(callback, Checkpoint)]
 
     def _release(self) -> None:
         while self._locks:

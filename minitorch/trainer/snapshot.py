@@ -9,7 +9,9 @@ import attrs
 from minitorch import random, serialize
 from minitorch.cuda import is_array
 from minitorch.errors import CheckpointError, StateError
+from minitorch.optimizers import Optimizer
 from minitorch.trainer.callback import Callback
+from minitorch.trainer.optimizers import ONE
 from minitorch.trainer.state import TrainState
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ def state_dict(trainer: "Trainer") -> dict[str, Any]:
     return {
         "format_version": FORMAT_VERSION,
         "model": trainer.model.state_dict(),
-        "optimizer": {} if trainer.optimizer is None else trainer.optimizer.state_dict(),
+        "optimizer": _optimizers(trainer.optimizers),
         "accumulation": trainer.accumulation.state_dict(trainer.model, trainer.state.waiting),
         "state": attrs.asdict(trainer.state),
         "random": list(random.get_state()),
@@ -57,8 +59,7 @@ def load_state_dict(trainer: "Trainer", state: Mapping[str, Any]) -> None:
     stateful = [name for name, c in callbacks.items() if name in state["callbacks"] or c.state_dict()]
     serialize.check_keys("callbacks with state", stateful, state["callbacks"])
     _load(trainer.model, state["model"], "model")
-    if trainer.optimizer is not None:
-        _load(trainer.optimizer, state["optimizer"], "optimizer")
+    _load_optimizers(trainer.optimizers, state["optimizer"])
     trainer.accumulation.load_state_dict(trainer.model, state["accumulation"])
     _load_loader(trainer.train_loader, state["loader"])
     for name, callback_state in state["callbacks"].items():
@@ -114,6 +115,23 @@ def load(trainer: "Trainer", path: str | PathLike[str]) -> None:
         trainer.load_state_dict(tree)
     except (StateError, CheckpointError) as error:
         raise type(error)(f"{path}: {error}") from error
+
+
+def _optimizers(optimizers: Mapping[str, Optimizer]) -> dict[str, Any]:
+    """The state of the only one, or those of several by name."""
+    states = {name: optimizer.state_dict() for name, optimizer in optimizers.items()}
+    return states.get(ONE, states)
+
+
+def _load_optimizers(optimizers: Mapping[str, Optimizer], state: Mapping[str, Any]) -> None:
+    if not optimizers:
+        return
+    if ONE in optimizers:
+        _load(optimizers[ONE], state, "optimizer")
+        return
+    serialize.check_keys("optimizers", optimizers, state)
+    for name, optimizer in optimizers.items():
+        _load(optimizer, state[name], f"optimizer {name}")
 
 
 def _load_loader(loader: Any, state: Mapping[str, Any]) -> None:

@@ -8,12 +8,13 @@ from typing import Any
 from minitorch.errors import ConfigError
 from minitorch.models import Model
 from minitorch.optimizers import Optimizer
-from minitorch.trainer import batches, snapshot
+from minitorch.trainer import batches, optimizers, snapshot
 from minitorch.trainer.accumulation import Accumulation
 from minitorch.trainer.callback import Callback, HookLists, check_hooks, checked
 from minitorch.trainer.callbacks import default_callbacks
 from minitorch.trainer.explain import explanation
-from minitorch.trainer.loop import Loop, aside, started
+from minitorch.trainer.limits import Limits, check_limits
+from minitorch.trainer.loop import Loop, aside, evaluated, started
 from minitorch.trainer.metrics import RunningMeans
 from minitorch.trainer.run_folder import RunFolders
 from minitorch.trainer.signals import handled
@@ -23,6 +24,7 @@ from minitorch.trainer.triggers import Budget, Every, check_every
 from minitorch.variable import Variable
 
 LOG_EVERY, VALIDATE_EVERY = Every(steps=50), Every(epochs=1)
+ALL = Limits()
 
 
 class Trainer:
@@ -43,7 +45,9 @@ class Trainer:
 
     Args:
         model: what is trained.
-        optimizer: updates it; set up for `model` unless it is already. None: only `evaluate` and `predict`.
+        optimizer: updates it; set up for `model` unless it is already. Several by name, `{"generator": Adam(), ...}`,
+            are set up for the parts of the model with these names, `model.generator`. None: only `evaluate` and
+            `predict`.
         loss: `loss(y, t)`, for the default `training_step`.
         metrics: by name `metric(y, t)`, logged by the default `training_step`.
         callbacks: run by phase, then in this order; None: `default_callbacks()`, []: a bare loop.
@@ -51,6 +55,7 @@ class Trainer:
         validate_every: how often validation runs, where `fit` is given validation data.
 
     Attributes:
+        optimizers: all of them by name.
         stepper: runs one batch, `stepper(trainer, batch) -> loss`; see `minitorch.trainer.step.Stepper`.
         accumulation: what of an update is there already, where several batches make one.
         loss_scale: what the gradients are multiplied by, a number or an array of one element on the device: whoever
@@ -72,7 +77,7 @@ class Trainer:
     def __init__(
         self,
         model: Model,
-        optimizer: Optimizer | None = None,
+        optimizer: Optimizer | Mapping[str, Optimizer] | None = None,
         *,
         loss: Callable[[Any, Any], Variable] | None = None,
         metrics: Mapping[str, Callable[[Any, Any], Any]] | None = None,
@@ -81,11 +86,7 @@ class Trainer:
         validate_every: Every = VALIDATE_EVERY,
     ) -> None:
         self.model = model
-        self.optimizer = optimizer
-        if not isinstance(optimizer, Optimizer | None):
-            raise ConfigError(f"Trainer: optimizer is {optimizer!r}; give an instance, such as optimizers.SGD(0.01)")
-        if optimizer is not None and optimizer.target is None:
-            optimizer.setup(model)
+        self.optimizers = optimizers.by_name(optimizer, model)
         self.loss = loss
         self.metrics = dict(metrics or {})
         self.callbacks = checked(default_callbacks() if callbacks is None else callbacks)
@@ -104,6 +105,7 @@ class Trainer:
         self.stage = "idle"
         self.resuming = False
         self.train_loader: Any = None
+        self.limits = Limits()
         self.hooks = HookLists(self, self.callbacks)
 
     # ---- steps, to be overridden
@@ -130,9 +132,20 @@ class Trainer:
         return self.model(batch[0] if isinstance(batch, tuple | list) else batch)
 
     def optimizer_step(self) -> None:
-        """Update the Parameters; by default `optimizer.update()`."""
-        assert self.optimizer is not None
-        self.optimizer.update()
+        """Update the Parameters, once a step; by default by each optimizer in turn, with the gradients there are.
+
+        Override it where an update is more than that. Networks that are trained against each other are: the gradients
+        that the loop computes are those of `training_step`, and others are computed here.
+
+            def optimizer_step(self):
+                self.optimizers["discriminator"].update()
+                loss = self.generator_loss()
+                self.model.cleargrads()
+                loss.backward()
+                self.optimizers["generator"].update()
+        """
+        for optimizer in self.optimizers.values():
+            optimizer.update()
 
     # ---- what steps and callbacks may call
 
@@ -159,6 +172,22 @@ class Trainer:
         """End the run at the next safe point, after the step under way and its checkpoint."""
         self.ending = self.ending or (status, reason)
 
+    @property
+    def optimizer(self) -> Optimizer | None:
+        """The optimizer, where there is one.
+
+        Raises:
+            ConfigError: there are several.
+        """
+        return optimizers.only(self.optimizers)
+
+    @property
+    def batches_per_epoch(self) -> int | None:
+        """The batches of an epoch of training, where the loader knows its length."""
+        if not hasattr(self.train_loader, "__len__"):
+            return None
+        return min(len(self.train_loader), self.limits.train_batches or len(self.train_loader))
+
     def explain(self) -> str:
         """What runs, and in which order."""
         return explanation(self)
@@ -182,6 +211,7 @@ class Trainer:
         steps: int | None = None,
         seconds: float | None = None,
         resume: str | PathLike[str] | None = None,
+        limits: Limits = ALL,
     ) -> FitResult:
         """Train until `epochs`, `steps` or `seconds` in all are done, or somebody asks to stop.
 
@@ -192,6 +222,7 @@ class Trainer:
             steps: optimizer updates in all.
             seconds: of training in all.
             resume: a checkpoint's path; "auto": the newest valid one of the Checkpoint callback, if there is one.
+            limits: of the data, for a trial.
 
         Returns:
             How it ended, with the metrics of every epoch. The first SIGINT or SIGTERM ends it at the next safe point.
@@ -202,13 +233,18 @@ class Trainer:
             DataError: the loader has no batch.
             InUseError: another run is writing to a folder of this one.
         """
-        budget, loaders = Budget(epochs, steps, seconds), batches.by_name(validation)
-        if self.optimizer is None:
+        if not self.optimizers:
             raise ConfigError("fit: the Trainer has no optimizer; give one, such as optimizers.SGD(0.01)")
-        self.train_loader, self.resuming = train_loader, resume is not None
-        self.hooks = HookLists(self, self.callbacks)
-        self.ending = None
-        with RunFolders(self) as folders:
+        self.limits, loaders = check_limits(limits), batches.by_name(validation)
+        if limits.fast_dev_run:
+            epochs, steps, seconds, resume = self.state.epoch + 1, None, None, None
+        if limits.overfit_batches:
+            train_loader = batches.first(train_loader, limits.overfit_batches)
+            loaders = batches.by_name(train_loader)
+        budget, callbacks = Budget(epochs, steps, seconds), limits.running(self.callbacks)
+        self.train_loader, self.resuming, self.ending = train_loader, resume is not None, None
+        self.hooks = HookLists(self, callbacks)
+        with RunFolders(self, callbacks) as folders:
             try:
                 with handled(self.request_stop):
                     folders.begin(resume)
@@ -223,18 +259,16 @@ class Trainer:
             finally:
                 self.stage, self.means.size = "idle", 0
 
-    def evaluate(self, loader: Iterable[Any]) -> dict[str, float]:
+    def evaluate(self, loader: Any) -> dict[str, float]:
         """The means of what `validation_step` logs over all batches, and of its loss, weighted by samples.
+
+        Args:
+            loader: the batches; or several loaders by name in a dict, whose metrics then carry their names.
 
         Raises:
             DataError: the loader has no batch.
         """
-        with aside(self, "validate"):
-            for batch in batches.all_of(loader):
-                loss = self.validation_step(started(self, batch))
-                if loss is not None:
-                    self.log("loss", loss)
-            return self.means.end_epoch()
+        return evaluated(self, batches.by_name(loader))
 
     def predict(self, loader: Iterable[Any]) -> Any:
         """The outputs of `predict_step`, joined along the first axis in the order of the loader, as NumPy arrays.

@@ -174,11 +174,32 @@ def test_gan_updates_each_network_by_its_own_optimizer(run, trainers):
     run("gan.py", *FEW_STEPS["gan.py"])
     (trainer,) = trainers
     model = trainer.model
-    for optimizer, part in ((trainer.optimizer, model.discriminator), (trainer.generator_optimizer, model.generator)):
+    parts = {"discriminator": model.discriminator, "generator": model.generator}
+    for optimizer, part in ((trainer.optimizers[name], part) for name, part in parts.items()):
         assert optimizer.updates == trainer.state.step == 3
         trained = [path for path, param in part.named_params() if param.requires_grad]
         assert list(optimizer.state) == trained
         assert trained
+
+
+def test_gan_is_resumed_exactly(run, trainers):
+    """Stopped after two steps and resumed, it ends with the weights and moments of three steps at once."""
+    few = FEW_STEPS["gan.py"]
+    run("gan.py", *few, "--out", "whole")
+    run("gan.py", *few, "--out", "parts", "--steps", "2")
+    run("gan.py", *few, "--out", "parts", "--resume", "auto")
+    whole, _, resumed = [arrays_of(trainer) for trainer in trainers]
+    assert resumed == whole
+    assert len(whole) > 20
+
+
+def arrays_of(trainer):
+    """The weights of a Trainer and what its optimizers remember, as bytes by path."""
+    found = {path: array.tobytes() for path, array in trainer.model.state_dict().items()}
+    for name, optimizer in trainer.optimizers.items():
+        for path, entry in optimizer.state.items():
+            found |= {f"{name}/{path}/{key}": np.asarray(value).tobytes() for key, value in entry.items()}
+    return found
 
 
 def test_cifar_cnn_draws_its_curves(run):

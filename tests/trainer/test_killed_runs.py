@@ -77,7 +77,7 @@ def test_the_uninterrupted_run_has_everything_that_could_go_wrong(uninterrupted)
     """The run to compare with has moments of Adam, logged intervals, validation, and epochs."""
     arrays, meta = last_checkpoint(uninterrupted)
     assert sum("/m" in name or "/v" in name for name in arrays) == 8
-    assert meta["checkpoint"]["state"] == {"epoch": 4, "batch": 0, "step": 40, "samples": 4 * 310}
+    assert meta["checkpoint"]["state"] == {"epoch": 4, "batch": 0, "step": 40, "samples": 4 * 310, "waiting": 0}
     lines = (uninterrupted / "metrics.jsonl").read_text().splitlines()
     assert len(lines) == 40 // 3 + 4
     assert all("val_loss" in line for line in lines if '"event": "epoch"' in line)

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from minitorch.cuda import Device
+from minitorch.models import Model
+from minitorch.optimizers import Optimizer
 from minitorch.trainer.callback import Callback, Phase
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ class DevicePlacement(Callback):
 
     def _place(self, trainer: "Trainer") -> None:
         self.device.use()
-        for part in (trainer.model, trainer.optimizer):
-            if part is not None:
-                part.to_cpu() if self.device.kind == "cpu" else part.to_gpu()
+        parts: list[Model | Optimizer] = [trainer.model, *trainer.optimizers.values()]
+        for part in parts:
+            part.to_cpu() if self.device.kind == "cpu" else part.to_gpu()
         self._placed = trainer.model

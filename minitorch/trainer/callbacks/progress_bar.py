@@ -31,9 +31,8 @@ class ProgressBar(Callback):
             return
         from tqdm.auto import tqdm  # here, since most programs that import minitorch draw no bar
 
-        loader = trainer.train_loader
         self._bar = tqdm(
-            total=len(loader) if hasattr(loader, "__len__") else None,
+            total=trainer.batches_per_epoch,
             initial=trainer.state.batch,
             desc=f"epoch {trainer.state.epoch + 1}",
             unit="batch",

@@ -1,0 +1,65 @@
+"""The optimizers of a Trainer by name, each set up for its part of the model."""
+
+from collections.abc import Mapping
+from operator import attrgetter
+from typing import Any
+
+from minitorch.errors import ConfigError
+from minitorch.models import Model
+from minitorch.optimizers import Optimizer
+from minitorch.optimizers.checks import HasParams
+
+ONE = ""  # the name of the only one
+
+
+def by_name(given: Any, model: Model) -> dict[str, Optimizer]:
+    """Optimizers as `Trainer` is given them: none, one for the whole model, or one for each part of it that is named.
+
+    Raises:
+        ConfigError: something is no optimizer, or the model has no part of the name of one that is not set up yet.
+    """
+    if given is None:
+        return {}
+    if isinstance(given, Mapping):
+        if not given:
+            raise ConfigError("Trainer: optimizer is an empty dict; name optimizers in it, or leave it out")
+        return {_checked_name(name): _set_up(optimizer, model, name) for name, optimizer in given.items()}
+    return {ONE: _set_up(given, model, ONE)}
+
+
+def only(optimizers: Mapping[str, Optimizer]) -> Optimizer | None:
+    """The only one, or None where there is none.
+
+    Raises:
+        ConfigError: there are several.
+    """
+    if len(optimizers) > 1:
+        raise ConfigError(
+            f"the Trainer has several optimizers ({', '.join(optimizers)}); name one: trainer.optimizers[...]"
+        )
+    return next(iter(optimizers.values()), None)
+
+
+def _checked_name(name: Any) -> str:
+    if not isinstance(name, str) or not name or "/" in name:
+        raise ConfigError(f"Trainer: an optimizer is named {name!r}; a name is a string without a slash")
+    return name
+
+
+def _set_up(optimizer: Any, model: Model, name: str) -> Optimizer:
+    """`optimizer`, set up for the part `name` of `model` unless it is already set up."""
+    if not isinstance(optimizer, Optimizer):
+        what = f"optimizer {name!r}" if name else "optimizer"
+        raise ConfigError(f"Trainer: {what} is {optimizer!r}; give an instance, such as optimizers.SGD(0.01)")
+    if optimizer.target is None:
+        try:
+            part = attrgetter(name)(model) if name else model
+        except AttributeError:
+            part = None
+        if not isinstance(part, HasParams):
+            raise ConfigError(
+                f"Trainer: {type(model).__name__} has no layer {name!r} for the optimizer of this name to update; name "
+                "it as an attribute of the model, or set it up for what it updates: optimizer.setup(layer)"
+            )
+        optimizer.setup(part)
+    return optimizer
