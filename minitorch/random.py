@@ -6,6 +6,7 @@ device get the same bits. Streams keep purposes apart: taking one more dropout m
 Source: Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011 (Philox4x64-10, as in NumPy).
 """
 
+import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minitorch.cuda import as_cupy
+from minitorch.cuda import as_cupy, kernels
+from minitorch.cuda.array_module import require_cupy
 from minitorch.errors import ConfigError, DataError
 
 Array = Any  # a NumPy or CuPy array
@@ -76,12 +78,71 @@ def philox(stream: str, *, seed: int, step: int = 0, draw: int = 0) -> "np.rando
     )
 
 
+class Draw(NamedTuple):
+    """What the random words of one draw are a function of.
+
+    Attributes:
+        stream: names the purpose.
+        seed: of all random numbers.
+        step: the number of the training step.
+        draw: the number of the draw in this step.
+        counter: for a draw on a device the step there, 0-d int64: in a captured step it is read anew at each replay.
+    """
+
+    stream: str
+    seed: int
+    step: int
+    draw: int
+    counter: Array | None = None
+
+    def words(self, size: int, xp: Any = np) -> Array:
+        """The first `size` random `uint32`: an array of module `xp`, made there."""
+        if xp is not np:
+            step = step_on_device(self.step) if self.counter is None else self.counter
+            return kernels.random_bits(self.stream, size, seed=self.seed, step=step, draw=self.draw)
+        raw = philox(self.stream, seed=self.seed, step=self.step, draw=self.draw).random_raw((size + 1) // 2)
+        return raw.view(np.uint32)[:size]
+
+
+def draw(stream: str, xp: Any = np) -> Draw:
+    """The next draw of `stream`, for an array of module `xp`."""
+    at = next_draw()
+    return Draw(stream, *at, None if xp is np else step_on_device(at.step))
+
+
 def bits(stream: str, size: int, xp: Any = np) -> Array:
     """The next draw of `stream` as `size` random `uint32`, an array of module `xp`."""
-    at = next_draw()
-    raw = philox(stream, seed=at.seed, step=at.step, draw=at.draw).random_raw((size + 1) // 2)
-    words = raw.view(np.uint32)[:size]
-    return words if xp is np else as_cupy(words)
+    return draw(stream, xp).words(size, xp)
+
+
+_counter: ContextVar[Array | None] = ContextVar("minitorch.random.counter", default=None)
+_local = threading.local()
+
+
+@contextmanager
+def counted_by(counter: Array) -> Iterator[None]:
+    """Inside, draws on the device read the number of the training step from `counter`, 0-d int64, when they run."""
+    token = _counter.set(counter)
+    try:
+        yield
+    finally:
+        _counter.reset(token)
+
+
+def step_on_device(step: int) -> Array:
+    """The number of a training step in memory of the current device; a new array for each step, never changed.
+
+    A dropout that goes backward after the next step has begun thus still finds its own number.
+    """
+    counter = _counter.get()
+    if counter is not None:
+        return counter
+    cupy = require_cupy()
+    steps = _local.__dict__.setdefault("steps", {})  # by device, the newest
+    key = (id(cupy), cupy.cuda.Device().id, cupy.cuda.get_current_stream().ptr)
+    if key not in steps or steps[key][0] != step:
+        steps[key] = step, cupy.full((), step, np.int64)
+    return steps[key][1]
 
 
 def normal(stream: str, shape: tuple[int, ...], dtype: Any = np.float32, xp: Any = np) -> Array:

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import numpy as np
+
 from minitorch import random
 from minitorch.config import Config
 from minitorch.cuda import xp_of
 from minitorch.errors import ConfigError
-from minitorch.ops import elementwise
+from minitorch.ops import elementwise, noise
 from minitorch.variable import Variable, as_variable
 
 
@@ -25,8 +27,8 @@ def dropout(x: Any, dropout_ratio: float = 0.5) -> Variable:
     if not Config.train or dropout_ratio == 0:
         return a
     xp = xp_of(a.data)
-    drawn = random.bits("dropout", a.size, xp).reshape(a.shape)
-    if dropout_ratio == 1:
-        return elementwise.dropout(a, xp.zeros(a.shape, bool), scale=0.0)
-    mask = drawn >= xp.uint32(min(round(dropout_ratio * 2**32), 2**32 - 1))
+    draw = random.draw("dropout", xp)
+    if xp is not np or dropout_ratio == 1:
+        return noise.dropped(a, ratio=dropout_ratio, draw=draw)
+    mask = noise.mask_of(draw, dropout_ratio, a.shape, np)  # kept on the host, where drawing anew would take longer
     return elementwise.dropout(a, mask, scale=1.0 / (1.0 - dropout_ratio))

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+import fake_cupy
 import minitorch
 import minitorch.functions as F
 from minitorch import Variable, test_mode
+from minitorch.cuda import CapturedStep, DeviceScalar
 from minitorch.errors import ConfigError
 
 X = np.ones((50, 40), np.float32)
@@ -37,6 +39,54 @@ def test_masks_are_the_same_on_every_device(device):
     for one, other in zip(on_device, on_host, strict=True):
         np.testing.assert_array_equal(one, other)
     assert not np.array_equal(on_host[0], on_host[1])
+
+
+def test_on_a_device_nothing_moves_and_no_mask_is_kept():
+    """Forward and backward are a launch each, besides one that writes the number of the step, once a step."""
+    with fake_cupy.installed() as cupy:
+        x = Variable(cupy.asarray(X))
+        F.dropout(x, 0.3)
+        fake_cupy.machine.launches.clear()
+        with fake_cupy.no_transfers():
+            minitorch.random.begin_step(3)
+            F.dropout(F.dropout(x, 0.3), 0.4).backward()
+        assert fake_cupy.machine.launches == ["dropout"] * 4
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (5,), ()])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_gradient_has_the_mask_of_its_forward(shape, dtype, device):
+    """Also where another step has begun meanwhile, or the array is no row of memory, and when it is recorded."""
+    x = np.ones((*shape[::-1], 2), dtype)[..., 0].T
+    a = Variable(device.put(x))
+    minitorch.random.begin_step(1)
+    y = F.dropout(a, 0.5)
+    minitorch.random.begin_step(2)
+    F.dropout(a, 0.5)
+    y.backward(create_graph=True)
+    np.testing.assert_array_equal(device.get(a.grad.data), device.get(y.data))
+    minitorch.random.begin_step(1)
+    np.testing.assert_array_equal(device.get(y.data), F.dropout(x, 0.5).data)
+
+
+def test_a_counter_on_the_device_numbers_the_steps():
+    """Inside `counted_by` a captured dropout draws by the number that the counter has at each launch."""
+    with fake_cupy.installed() as cupy:
+        x, counter = cupy.asarray(X), DeviceScalar(4, np.int64)
+
+        def work():
+            minitorch.random.begin_step(0)
+            with minitorch.random.counted_by(counter.array):
+                return F.dropout(x, 0.5).data
+
+        step = CapturedStep(work)
+        step.warm_up()
+        step.capture()
+        for number in (4, 9):
+            counter.set(number)
+            y = step.launch()
+            minitorch.random.begin_step(number)
+            np.testing.assert_array_equal(y.get(), F.dropout(X, 0.5).data)
 
 
 def test_the_step_decides_the_mask():
