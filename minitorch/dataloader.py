@@ -6,10 +6,11 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from minitorch import random
-from minitorch.cuda import as_cupy, as_numpy, is_array, xp_of
+from minitorch.cuda import as_cupy, as_numpy, is_array, sync_allowed, xp_of
 from minitorch.cuda.array_module import require_cupy
 from minitorch.datasets.dataset import Dataset, collate
 from minitorch.errors import ConfigError, DataError, DTypeError, StateError
+from minitorch.resident import Orders, Resident, Uploads
 
 Array = Any  # a NumPy or CuPy array
 Batch = tuple[Array, ...]
@@ -20,7 +21,8 @@ class DataLoader:
 
     `for x, t in loader` is one pass, always from the first batch on; `epoch` counts the passes begun. A data set of
     arrays is gathered and transformed batch by batch, not sample by sample; after `to_gpu` it is moved to the device
-    once, if it takes no more than half of the memory free there, and its batches are gathered on the device.
+    once, as it is stored, if it takes no more than half of the memory free there, and its batches are gathered on the
+    device. Other batches are sent there through pinned memory, each while the one before is used.
 
     Args:
         dataset: a `Dataset`, or any object with `__getitem__` and `__len__`, such as a list of (x, t).
@@ -56,7 +58,9 @@ class DataLoader:
         self.seed = None if seed is None else int(seed)
         self.epoch = 0
         self.gpu = False
-        self._placed: tuple[Batch, Batch] | None = None  # the arrays of the data set, and the same on the device
+        self._placed: tuple[Batch, Batch, Resident | None] | None = None  # arrays of the data set, the same there
+        self._orders = Orders()
+        self._uploads = Uploads()
         if not len(self):
             raise ConfigError(
                 f"DataLoader: {self._samples()} samples make no full batch of {batch_size}, and drop_last leaves out "
@@ -106,6 +110,7 @@ class DataLoader:
         """Yield NumPy arrays from the next pass on, and give back the memory on the device; returns the loader."""
         self.gpu = False
         self._placed = None
+        self._orders, self._uploads = Orders(), Uploads()
         return self
 
     def state_dict(self) -> dict[str, int | None]:
@@ -155,20 +160,54 @@ class DataLoader:
         return random.permutation(n, seed=seed, epoch=epoch) if self.shuffle else np.arange(n)
 
     def _batches(self, seed: int, epoch: int, start: int) -> Iterator[Batch]:
-        place = as_cupy if self.gpu else as_numpy
-        order = self._order(seed, epoch)
         arrays = self._arrays()
-        rows = order if arrays is None or xp_of(arrays[0]) is np else as_cupy(order)
+        if arrays is not None and xp_of(arrays[0]) is not np:
+            yield from self._gathered(arrays, seed, epoch, start)
+            return
+        order = self._order(seed, epoch)
         for number in range(start, len(self)):
             at = slice(number * self.batch_size, (number + 1) * self.batch_size)
             with random.drawing_for(seed, epoch, order[at]):
                 if arrays is not None:
-                    batch = self.dataset.transformed(tuple(place(array.take(rows[at], axis=0)) for array in arrays))
+                    taken = tuple(array.take(order[at], axis=0) for array in arrays)
+                    batch = self.dataset.transformed(self._sent(taken))
                 elif isinstance(self.dataset, Dataset):
                     batch = self.dataset.batch(order[at])
                 else:
                     batch = collate(self.dataset, order[at])
-            yield tuple(map(place, batch))
+            yield self._sent(batch)
+
+    def _sent(self, batch: Batch) -> Batch:
+        """The arrays of `batch` where this loader yields them."""
+        return self._uploads.put(batch) if self.gpu else tuple(map(as_numpy, batch))
+
+    def _gathered(self, arrays: Batch, seed: int, epoch: int, start: int) -> Iterator[Batch]:
+        """The batches of an epoch, gathered on the device."""
+        rows, resident = self.order_on_device(seed, epoch), self.resident()
+        order = rows if resident is not None else self._order(seed, epoch)
+        for number in range(start, len(self)):
+            if number == start + 1:
+                self.prepare_order(seed, epoch + 1)
+            at = slice(number * self.batch_size, (number + 1) * self.batch_size)
+            if resident is not None:
+                yield resident.gather(rows[at], len(rows[at]))
+            else:
+                with random.drawing_for(seed, epoch, order[at]):
+                    batch = self.dataset.transformed(tuple(array.take(rows[at], axis=0) for array in arrays))
+                yield self._sent(batch)
+
+    def order_on_device(self, seed: int, epoch: int) -> Array:
+        """The indices of all samples of an epoch, in order: int64 on the device."""
+        return self._orders.get((seed, epoch) if self.shuffle else (), lambda: self._order(seed, epoch))
+
+    def prepare_order(self, seed: int, epoch: int) -> None:
+        """Begin to send the order of an epoch to the device, while the one before is in use."""
+        self._orders.prepare((seed, epoch) if self.shuffle else (), lambda: self._order(seed, epoch))
+
+    def resident(self) -> Resident | None:
+        """The data set on the device, where one kernel makes its batches; else None."""
+        arrays = self._arrays() if self.gpu else None
+        return None if arrays is None or self._placed is None else self._placed[2]
 
     def _arrays(self) -> Batch | None:
         """The arrays that batches are gathered from, all on one side; None where samples are made one by one."""
@@ -180,7 +219,10 @@ class DataLoader:
         if self._placed is None or list(map(id, self._placed[0])) != list(map(id, arrays)):
             on_host = [array for array in arrays if xp_of(array) is np]
             keep = self.gpu and sum(array.nbytes for array in on_host) <= _free_memory() // 2
-            self._placed = arrays, tuple(map(as_cupy if keep else as_numpy, arrays))
+            with sync_allowed():
+                placed = tuple(map(as_cupy if keep else as_numpy, arrays))
+                resident = Resident.of(placed, (dataset.transform, dataset.target_transform)) if keep else None
+            self._placed = arrays, placed, resident
         return self._placed[1]
 
 

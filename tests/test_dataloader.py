@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import fake_cupy
 import minitorch.dataloader
 import minitorch.random
+import minitorch.resident
 from minitorch.cuda import as_numpy, get_array_module
 from minitorch.dataloader import DataLoader, SeqDataLoader
 from minitorch.datasets import ArrayDataset, Dataset, SinCurve
@@ -269,30 +270,76 @@ def uploads(monkeypatch):
             sent.append(array.shape)
         return as_cupy(array)
 
+    upload = minitorch.resident.PinnedBuffer.upload
+
+    def uploaded(self, arrays):
+        sent.extend(array.shape for array in arrays)
+        return upload(self, arrays)
+
     monkeypatch.setattr(minitorch.dataloader, "as_cupy", counted)
+    monkeypatch.setattr(minitorch.resident.PinnedBuffer, "upload", uploaded)
     return sent
 
 
 def test_arrays_that_fit_are_moved_once_and_gathered_there(xp, uploads):
-    """Data and labels go to the device once, the order once an epoch, and the batches not at all."""
+    """Data and labels go to the device once, the order once an epoch, ahead of it, and the batches not at all."""
     loader = placed(DataLoader(images(transform=Compose([Flatten(), ToFloat()])), 3), xp)
     on_host = DataLoader(images(transform=Compose([Flatten(), ToFloat()])), 3)
     for _ in range(2):
         for batch, expected in zip(loader, on_host, strict=True):
             for a, b in zip(batch, expected, strict=True):
                 np.testing.assert_array_equal(as_numpy(a), b)
-    assert uploads == ([] if xp is np else [(10, 1, 4, 4), (10,), (10,), (10,)])
+    assert uploads == ([] if xp is np else [(10, 1, 4, 4), (10,), (10,), (10,), (10,)])
 
 
 def test_a_pass_on_the_device_needs_nothing_from_the_host():
-    """Once an epoch is under way, gathering and transforming batches copies nothing and never waits."""
+    """Gathering and transforming copies nothing and never waits, but for the order of the next epoch, sent ahead."""
     with fake_cupy.installed():
         transform = Compose([Flatten(), ToFloat(), Normalize([1.0] * 16, [2.0] * 16)])
         batches = iter(DataLoader(images(transform=transform), 3).to_gpu())
         next(batches)
-        with fake_cupy.no_transfers():
+        with fake_cupy.counting() as traffic, minitorch.cuda.no_sync():
             rest = list(batches)
         assert [len(t) for _, t in rest] == [3, 3, 1]
+        assert (traffic.to_device, traffic.to_device_bytes) == (1, 8 * 10)
+        assert (traffic.to_host, traffic.synchronisations) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("transform", "launches"),
+    [
+        (None, 1),
+        (Compose([ToFloat(), Normalize((0.5, 0.25), (2.0, 4.0)), Flatten(), Normalize(1.0, 3.0)]), 1),
+        (Compose([Compose([Flatten()]), ToFloat()]), 1),
+        (Normalize([float(i) for i in range(2)], 2.0), 1),
+        (Compose([ToFloat("float16")]), 0),
+        (Compose([RandomHorizontalFlip(), ToFloat()]), 0),
+    ],
+)
+def test_a_transform_that_is_a_line_is_done_by_the_gather(transform, launches):
+    """Bytes stay bytes on the device and are scaled by the kernel that gathers them; anything else is done after it."""
+    rng = np.random.default_rng(0)
+    data = rng.integers(0, 256, (10, 2, 3, 3)).astype(np.uint8)
+    data = data.astype(np.float32) if transform is None else data
+    with fake_cupy.installed():
+        made = [DataLoader(ArrayDataset(data, np.arange(10), transform=transform), 4) for _ in range(2)]
+        made[1].to_gpu()
+        for epoch in range(2):
+            for (x, t), (y, u) in zip(made[0].iterate(epoch, 1), made[1].iterate(epoch, 1), strict=True):
+                np.testing.assert_allclose(x, as_numpy(y), rtol=1e-6, atol=1e-6)
+                np.testing.assert_array_equal(t, as_numpy(u))
+                assert (x.dtype, x.shape) == (y.dtype, y.shape)
+        assert len(fake_cupy.machine.launches) == launches * 4
+
+
+def test_passes_at_the_same_time_do_not_disturb_each_other():
+    """Two passes over one loader on the device, step by step, give what each gives alone."""
+    with fake_cupy.installed():
+        loader = DataLoader(images(), 4).to_gpu()
+        alone = [[as_numpy(t).tolist() for _, t in loader.iterate(epoch)] for epoch in (0, 1)]
+        both = zip(loader.iterate(0), loader.iterate(1), strict=True)
+        together = [[as_numpy(t).tolist() for _, t in pair] for pair in both]
+        assert together == [list(pair) for pair in zip(*alone, strict=True)]
 
 
 def test_arrays_that_do_not_fit_are_sent_batch_by_batch(xp, uploads, monkeypatch):
@@ -312,7 +359,7 @@ def test_new_arrays_in_the_data_set_are_moved_again(xp, uploads):
     uploads.clear()
     loader.dataset.label = loader.dataset.label + 100
     assert labels(loader) == [list(range(100, 110))]
-    assert uploads == ([] if xp is np else [(10, 1, 4, 4), (10,), (10,)])
+    assert uploads == ([] if xp is np else [(10, 1, 4, 4), (10,)])
     loader.dataset.label = None
     assert [len(batch) for batch in loader] == [1]
 

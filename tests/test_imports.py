@@ -27,7 +27,7 @@ FLOORS = [
     {"ops"},
     {"variable"},
     {"functions", "transforms"},
-    {"layers", "optimizers", "datasets"},
+    {"layers", "optimizers", "datasets", "resident"},
     {"models", "dataloader", "draw"},
     {"trainer", "utils"},
 ]

@@ -213,6 +213,7 @@ class Optimizer:
 
     def to_cpu(self) -> None:
         """Move the state to the host."""
+        self._on_device, self._launched = MultiTensor(), []
         self._move(as_numpy)
 
     def to_gpu(self) -> None:
@@ -220,7 +221,6 @@ class Optimizer:
         self._move(as_cupy)
 
     def _move(self, move: Callable[[Any], Any]) -> None:
-        self._on_device, self._launched = MultiTensor(), []
         for entry in self.state.values():
             for name, value in entry.items():
                 if not isinstance(value, int | float):

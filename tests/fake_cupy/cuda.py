@@ -287,6 +287,11 @@ def shared_malloc(size: int) -> MemoryPointer:
     return default_pool.malloc(size)
 
 
+def alloc_pinned_memory(size: int) -> bytearray:
+    """Host memory that a device copies from while the host goes on; that is not known of it here."""
+    return bytearray(b"\xff" * size)
+
+
 def get_allocator() -> Callable[[int], MemoryPointer]:
     """What memory of new arrays comes from in this thread."""
     return current.allocator or shared_malloc

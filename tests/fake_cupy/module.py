@@ -199,7 +199,8 @@ def cuda_module() -> ModuleType:
     ):  # fmt: skip
         setattr(module, f.__name__, f)
     for g in (
-        cuda.get_allocator, cuda.get_current_stream, cuda.get_elapsed_time, cuda.is_available, cuda.using_allocator
+        cuda.alloc_pinned_memory, cuda.get_allocator, cuda.get_current_stream, cuda.get_elapsed_time, cuda.is_available,
+        cuda.using_allocator,
     ):  # fmt: skip
         setattr(module, g.__name__, g)
     vars(module)["runtime"] = cuda.runtime

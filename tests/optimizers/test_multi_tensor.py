@@ -236,6 +236,9 @@ def test_a_capture_knows_when_it_is_out_of_date() -> None:
     changed(lambda: setattr(optimizer, "beta1", 0.5))
     changed(lambda: optimizer.add_hook(ClipGrad(1.0)))
     changed(lambda: setattr(optimizer.hooks[0], "max_norm", 2.0))
+    optimizer.to_gpu()  # where it is already
+    assert optimizer.refresh() == seen[-1]
+    optimizer.to_cpu()
     changed(optimizer.to_gpu)
 
 
