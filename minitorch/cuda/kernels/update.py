@@ -5,7 +5,6 @@ Gradients may be other arrays in every step; their addresses are an argument of 
 a captured launch keeps them. The learning rate, the step number and the scale of clipping are read from the device.
 """
 
-import ctypes
 from collections.abc import Sequence
 from typing import Any
 
@@ -115,8 +114,15 @@ def _check(owner: str, *arrays: Array) -> None:
 # what follows, up to the launchers, are definitions: they find arrays of the host by their addresses
 
 
+class _Memory:
+    """Floats of the host at an address, as NumPy's array interface describes them."""
+
+    def __init__(self, address: int, size: int) -> None:
+        self.__array_interface__ = {"data": (address, False), "shape": (size,), "typestr": "<f4", "version": 3}
+
+
 def _array_at(address: int, size: int) -> Array:
-    return np.ctypeslib.as_array((ctypes.c_float * size).from_address(int(address)))
+    return np.asarray(_Memory(int(address), int(size)))  # not by ctypes, which makes a type for each size
 
 
 def _tensors(sizes: Array, grads: Array, clip: Array | None, options: Array, *tables: Array) -> Any:
