@@ -84,10 +84,13 @@ def softmax_cross_entropy(
     `(1 - e) * w[t] * -log p[t] + e / C * sum(w * -log p)`, divided by the sum of `w[t]`, where p = softmax(x). Rows
     with `t == ignore_index` are in neither sum.
 
+    With soft targets it is the mean over rows of `-sum(w * ((1 - e) * t + e / C) * log(p))`, as PyTorch's.
+
     Args:
         x: scores before the softmax, (N, C).
-        t: class numbers from 0 to C - 1, integers of shape (N,). On a GPU their range is not checked, since that
-            would wait for the device.
+        t: class numbers from 0 to C - 1, integers of shape (N,); or soft targets, the share of each class, floats of
+            shape (N, C), to which no gradient passes. On a GPU their range is not checked, since that would wait for
+            the device.
         ignore_index: the number that marks rows without a label.
         label_smoothing: the share e of the target that is spread evenly over all classes, from 0 to 1. Source: Szegedy
             et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016, section 7.
@@ -96,26 +99,52 @@ def softmax_cross_entropy(
     Raises:
         ShapeError: `x` is no matrix, `t` has not one number for each row of it, or `class_weights` none for a class.
         DTypeError: `t` does not hold integers.
-        DataError: a class number is out of range, or there is no row with a label.
-        ConfigError: `label_smoothing` is not from 0 to 1.
+        DataError: a class number is out of range, there is no row with a label, or the shares of a row are no shares.
+        ConfigError: `label_smoothing` is not from 0 to 1, or soft targets are given with `ignore_index`.
     """
     scores, labels = as_variable(x), as_variable(t).data
+    if _is_soft(labels):
+        return _soft_cross_entropy(scores, labels, ignore_index, label_smoothing, class_weights)
     _check_labels("softmax_cross_entropy", scores.data, labels, ignore_index)
     if ignore_index is None and not label_smoothing and class_weights is None:
         return softmax.softmax_cross_entropy(scores, labels)
-    if not 0 <= label_smoothing <= 1:
-        raise ConfigError(f"softmax_cross_entropy: label_smoothing is {label_smoothing!r}; it must be from 0 to 1")
-    weights = None
-    if class_weights is not None:
-        weights = as_variable(class_weights).data.astype(scores.dtype)
-        if weights.shape != scores.shape[1:]:
-            raise ShapeError(
-                f"softmax_cross_entropy: class_weights {weights.shape} for {scores.shape[1]} classes; give one weight "
-                "for each class"
-            )
+    _check_smoothing(label_smoothing)
+    weights = _weights(class_weights, scores)
     return cross_entropy.weighted_softmax_cross_entropy(
         scores, labels, weights, ignored=ignore_index, smoothing=label_smoothing
     )
+
+
+def _soft_cross_entropy(x: Variable, t: Array, ignored: int | None, smoothing: float, class_weights: Any) -> Variable:
+    _check_shares("softmax_cross_entropy", x.data, t)
+    _check_smoothing(smoothing)
+    if ignored is not None:
+        raise ConfigError(
+            f"softmax_cross_entropy: ignore_index is {ignored}, but soft targets have no class numbers; leave the rows "
+            "out of the batch"
+        )
+    t = t.astype(x.dtype, copy=False)
+    if smoothing:
+        t = (1 - smoothing) * t + smoothing / t.shape[1]
+    weights = _weights(class_weights, x)
+    return cross_entropy.soft_cross_entropy(x, t if weights is None else t * weights)
+
+
+def _check_smoothing(smoothing: float) -> None:
+    if not 0 <= smoothing <= 1:
+        raise ConfigError(f"softmax_cross_entropy: label_smoothing is {smoothing!r}; it must be from 0 to 1")
+
+
+def _weights(class_weights: Any, scores: Variable) -> Array | None:
+    if class_weights is None:
+        return None
+    weights = as_variable(class_weights).data.astype(scores.dtype)
+    if weights.shape != scores.shape[1:]:
+        raise ShapeError(
+            f"softmax_cross_entropy: class_weights {weights.shape} for {scores.shape[1]} classes; give one weight for "
+            "each class"
+        )
+    return weights
 
 
 def sigmoid_cross_entropy(x: Any, t: Any) -> Variable:
@@ -176,12 +205,17 @@ def _check_range(name: str, what: str, a: Array, remedy: str) -> None:
 def accuracy(y: Any, t: Any) -> Variable:
     """The share of rows of `y` (N, C) whose largest element is at the class number `t` (N,); no gradient passes.
 
+    Of soft targets (N, C), the class with the largest share is what is wanted.
+
     Raises:
         ShapeError: `y` is no matrix, or `t` has not one number for each row of it.
         DTypeError: `t` does not hold integers.
         DataError: a class number is out of range, or the batch is empty.
     """
     scores, labels = as_variable(y).data, as_variable(t).data
+    if _is_soft(labels):
+        _check_shares("accuracy", scores, labels)
+        labels = labels.argmax(axis=1)
     _check_labels("accuracy", scores, labels)
     return Variable((scores.argmax(axis=1) == labels).mean(dtype=np.float32), requires_grad=False)
 
@@ -207,3 +241,20 @@ def _check_labels(name: str, x: Array, t: Array, ignored: int | None = None) -> 
             f"{name}: label {wrong[0]} is out of range for {x.shape[1]} classes; class numbers go from 0 to "
             f"{x.shape[1] - 1}"
         )
+
+
+def _is_soft(t: Array) -> bool:
+    return bool(t.ndim == 2 and t.dtype.kind == "f")
+
+
+def _check_shares(name: str, x: Array, t: Array) -> None:
+    if x.shape != t.shape:
+        raise ShapeError(
+            f"{name}: got {describe(x)} and soft targets {describe(t)}; wanted scores and shares of the same shape, "
+            "(N, C)"
+        )
+    if not len(t):
+        raise DataError(f"{name}: the batch is empty; a mean over no samples is not defined")
+    if xp_of(t) is np and not ((t >= 0).all() and (abs(t.sum(axis=1) - 1) < 1e-2).all()):
+        row = t[((t < 0).any(axis=1)) | ~(abs(t.sum(axis=1) - 1) < 1e-2)][0]
+        raise DataError(f"{name}: the soft targets {row} are no shares; those of a row are at least 0 and add up to 1")

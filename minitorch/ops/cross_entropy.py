@@ -1,4 +1,4 @@
-"""Cross entropies beyond the plain softmax one: with weights, smoothing and ignored rows, and for yes or no."""
+"""Cross entropies beyond the plain softmax one: with weights, smoothing and ignored rows, soft targets, yes or no."""
 
 from typing import Any
 
@@ -76,6 +76,34 @@ weighted_softmax_cross_entropy = Fused(
     backward=_backward,
     argnums=(0,),
     name="weighted_softmax_cross_entropy",
+)
+
+
+def soft_cross_entropy_reference(x: Any, t: Array) -> Any:
+    """The mean over rows of `-sum(t * log_softmax(x))`, for x and t (N, C); where t is 0, log_softmax may be -inf."""
+    log_p = log_softmax(x, axis=1)
+    return -(where(t > 0, log_p, 0.0) * t).sum() * (1.0 / len(t))
+
+
+def _soft_forward(x: Array, t: Array) -> tuple[Array, Array]:
+    log_p = log_softmax(x, axis=1)
+    return -(xp_of(x).where(t > 0, log_p, 0) * t).sum() * (1.0 / len(t)), log_p
+
+
+def _soft_backward(g: Array, y: Array, log_p: Array, wanted: tuple[bool, ...], x: Array, t: Array) -> tuple[Any, None]:
+    d = xp_of(x).exp(log_p)
+    d *= t.sum(axis=1, keepdims=True)
+    d -= t
+    d *= g * (1.0 / len(t))
+    return d, None
+
+
+soft_cross_entropy = Fused(
+    reference=soft_cross_entropy_reference,
+    forward=_soft_forward,
+    backward=_soft_backward,
+    argnums=(0,),
+    name="soft_cross_entropy",
 )
 
 

@@ -46,8 +46,8 @@ def test_nothing_waits_for_the_device():
 @pytest.mark.parametrize(
     ("x", "t", "error", "message"),
     [
-        (X, np.eye(3)[T], ShapeError, r"got float32\(4, 3\) and labels float64\(4, 3\); wanted scores \(N, C\) and one "
-         r"class number for each row, \(N,\); for one-hot rows use t.argmax\(axis=1\)$"),
+        (X, np.eye(3, dtype=int)[T], ShapeError, r"got float32\(4, 3\) and labels int64\(4, 3\); wanted scores "
+         r"\(N, C\) and one class number for each row, \(N,\); for one-hot rows use t.argmax\(axis=1\)$"),
         (X, T[:3], ShapeError, r"got float32\(4, 3\) and labels int64\(3,\); wanted .* row, \(N,\)$"),
         (X[0], T[:1], ShapeError, r"got float32\(3,\) and labels int64\(1,\); wanted"),
         (X, T.astype(float), DTypeError, r"labels have dtype float64; class numbers are integers: use t.astype"),

@@ -13,7 +13,9 @@ from minitorch.trainer.callbacks.epoch_timer import EpochTimer
 from minitorch.trainer.callbacks.gradient_accumulation import GradientAccumulation
 from minitorch.trainer.callbacks.gradient_clipping import GradientClipping
 from minitorch.trainer.callbacks.jsonl_logger import JSONLLogger
+from minitorch.trainer.callbacks.label_smoothing import LabelSmoothing
 from minitorch.trainer.callbacks.lr_schedule import LRSchedule
+from minitorch.trainer.callbacks.mixing import CutMix, MixUp
 from minitorch.trainer.callbacks.mlflow_logger import MLflowLogger
 from minitorch.trainer.callbacks.plot_curves import PlotCurves
 from minitorch.trainer.callbacks.profile import Profile
@@ -32,6 +34,7 @@ __all__ = [
     "Checkpoint",
     "ConfusionMatrix",
     "ConsoleLogger",
+    "CutMix",
     "DevicePlacement",
     "DeviceStats",
     "EarlyStopping",
@@ -40,7 +43,9 @@ __all__ = [
     "GradientClipping",
     "JSONLLogger",
     "LRSchedule",
+    "LabelSmoothing",
     "MLflowLogger",
+    "MixUp",
     "ModelSummary",
     "PlotCurves",
     "Profile",

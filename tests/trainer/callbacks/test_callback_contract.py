@@ -26,6 +26,7 @@ SETTINGS = {
     "Checkpoint": lambda folder, uri: {"folder": folder, "every": Every(steps=3)},
     "ConfusionMatrix": lambda folder, uri: {"folder": folder, "loader": small_runs.batches(2)},
     "ConsoleLogger": lambda folder, uri: {},
+    "CutMix": lambda folder, uri: {"classes": 3, "shape": (2, 3)},
     "DevicePlacement": lambda folder, uri: {"device": "cpu"},
     "DeviceStats": lambda folder, uri: {},
     "EMA": lambda folder, uri: {"decay": 0.8, "at_end": True},
@@ -35,7 +36,9 @@ SETTINGS = {
     "GradientAccumulation": lambda folder, uri: {"batches": 1},
     "JSONLLogger": lambda folder, uri: {"folder": folder},
     "LRSchedule": lambda folder, uri: {"schedule": Exponential(0.9)},
+    "LabelSmoothing": lambda folder, uri: {"classes": 3},
     "MLflowLogger": lambda folder, uri: {"experiment": folder.name, "tracking_uri": uri},
+    "MixUp": lambda folder, uri: {"classes": 3},
     "ModelSummary": lambda folder, uri: {},
     "PlotCurves": lambda folder, uri: {"folder": folder, "every": Every(steps=5)},
     "Profile": lambda folder, uri: {"folder": folder, "steps": range(2, 6)},
@@ -47,7 +50,9 @@ SETTINGS = {
     "WandbLogger": lambda folder, uri: {"project": "contract", "folder": folder},
 }
 # Those whose work it is to change the numbers of a run.
-CHANGING = {"EMA", "GradientClipping", "LRSchedule", "ReduceLROnPlateau", "SWA"}
+CHANGING = {
+    "CutMix", "EMA", "GradientClipping", "LRSchedule", "LabelSmoothing", "MixUp", "ReduceLROnPlateau", "SWA",
+}  # fmt: skip
 # Those that cannot be in one run with one before.
 APART = {"ReduceLROnPlateau"}
 # Those that log values of the device, which come to the host with the others.
