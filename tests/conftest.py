@@ -1,7 +1,11 @@
 """What all tests share: the devices to run on, slow tests, and the same random numbers and flags at each start."""
 
 import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -72,3 +76,17 @@ def _same_start() -> Iterator[None]:
     yield
     Config.enable_backprop, Config.train = flags
     minitorch.random.seed(0)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of 1 MB; skips where this user may not mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if sys.platform != "linux" or not shutil.which("mount"):
+        pytest.skip("needs mount of Linux")
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("may not mount a file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)

@@ -1,6 +1,7 @@
 """The whole state of a Trainer as one tree, and that tree in one file."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -8,10 +9,11 @@ import attrs
 
 from minitorch import random, serialize
 from minitorch.cuda import is_array
-from minitorch.errors import CheckpointError, StateError
+from minitorch.errors import CheckpointError, ConfigError, MinitorchError, StateError
 from minitorch.optimizers import Optimizer
 from minitorch.trainer.callback import Callback
 from minitorch.trainer.optimizers import ONE
+from minitorch.trainer.settings import check_number
 from minitorch.trainer.state import TrainState
 
 if TYPE_CHECKING:
@@ -55,21 +57,27 @@ def load_state_dict(trainer: "Trainer", state: Mapping[str, Any]) -> None:
             "version of minitorch that wrote it"
         )
     serialize.check_keys("checkpoint", PARTS, state)
-    callbacks = named(trainer.callbacks)
-    stateful = [name for name, c in callbacks.items() if name in state["callbacks"] or c.state_dict()]
-    serialize.check_keys("callbacks with state", stateful, state["callbacks"])
-    _load(trainer.model, state["model"], "model")
+    with _loading("callbacks with state"):
+        callbacks = named(trainer.callbacks)
+        stateful = [name for name, c in callbacks.items() if name in state["callbacks"] or c.state_dict()]
+        serialize.check_keys("callbacks with state", stateful, state["callbacks"])
+    counters, numbers = _counters(state["state"]), _random_state(state["random"])
+    validation, history = _metrics(state["validation"]), [_metrics(metrics) for metrics in _list(state["history"])]
+    with _loading("model"):
+        trainer.model.load_state_dict(state["model"])
     _load_optimizers(trainer.optimizers, state["optimizer"])
-    trainer.accumulation.load_state_dict(trainer.model, state["accumulation"])
-    _load_loader(trainer.train_loader, state["loader"])
+    with _loading("accumulation"):
+        trainer.accumulation.load_state_dict(trainer.model, state["accumulation"])
+    with _loading("train loader"):
+        _load_loader(trainer.train_loader, state["loader"])
     for name, callback_state in state["callbacks"].items():
-        _load(callbacks[name], callback_state, f"callback {name}")
-    serialize.check_keys("counters", attrs.fields_dict(TrainState), state["state"])
-    trainer.state = TrainState(**state["state"])
-    random.set_state(random.RandomState(*state["random"]))
-    trainer.means.load_state_dict(state["means"])
-    trainer.validation = dict(state["validation"])
-    trainer.history = [dict(metrics) for metrics in state["history"]]
+        with _loading(f"callback {name}"):
+            callbacks[name].load_state_dict(callback_state)
+    with _loading("running means"):
+        trainer.means.load_state_dict(state["means"])
+    trainer.state = counters
+    trainer.validation, trainer.history = validation, history
+    random.set_state(numbers)
 
 
 def named(callbacks: list[Callback]) -> dict[str, Callback]:
@@ -109,8 +117,13 @@ def load(trainer: "Trainer", path: str | PathLike[str]) -> None:
             f"{path} holds no checkpoint of a Trainer; for a file of weights use model.load_weights(path)"
         )
     tree = loaded.meta["checkpoint"]
-    for name, array in loaded.arrays.items():
-        _put(tree, name.split("/"), array)
+    try:
+        for name, array in loaded.arrays.items():
+            _put(tree, name.split("/"), array)
+    except (LookupError, TypeError, ValueError):
+        raise CheckpointError(
+            f"{path}: the array {name!r:.80} has no place in the state; it is no checkpoint"
+        ) from None
     try:
         trainer.load_state_dict(tree)
     except (StateError, CheckpointError) as error:
@@ -127,28 +140,67 @@ def _load_optimizers(optimizers: Mapping[str, Optimizer], state: Mapping[str, An
     if not optimizers:
         return
     if ONE in optimizers:
-        _load(optimizers[ONE], state, "optimizer")
+        with _loading("optimizer"):
+            optimizers[ONE].load_state_dict(state)
         return
-    serialize.check_keys("optimizers", optimizers, state)
+    with _loading("optimizers"):
+        serialize.check_keys("optimizers", optimizers, state)
     for name, optimizer in optimizers.items():
-        _load(optimizer, state[name], f"optimizer {name}")
+        with _loading(f"optimizer {name}"):
+            optimizer.load_state_dict(state[name])
 
 
 def _load_loader(loader: Any, state: Mapping[str, Any]) -> None:
     if hasattr(loader, "load_state_dict"):
-        _load(loader, state, "train loader")
+        loader.load_state_dict(state)
     elif loader is not None and state:
         raise StateError(
-            f"train loader: the state is of a loader with {', '.join(state)}, but {type(loader).__name__} keeps no "
+            f"the state is of a loader with {', '.join(state)}, but {type(loader).__name__} keeps no "
             "state; make the loader as it was"
         )
 
 
-def _load(part: Any, state: Any, what: str) -> None:
+@contextmanager
+def _loading(what: str) -> Iterator[None]:
+    """Name the part that an error is about; whatever else a state of another form leads to is an error of ours too."""
     try:
-        part.load_state_dict(state)
-    except StateError as error:
-        raise StateError(f"{what}: {error}") from error
+        yield
+    except (StateError, ConfigError) as error:
+        named_already = str(error).startswith(f"{what}: ")
+        raise StateError(str(error) if named_already else f"{what}: {error}") from error
+    except MinitorchError:
+        raise
+    except Exception as error:
+        raise StateError(f"{what}: the state is of another form than is loaded here ({error!r})") from error
+
+
+def _counters(state: Any) -> TrainState:
+    with _loading("counters"):
+        serialize.check_keys("counters", attrs.fields_dict(TrainState), state)
+        for name, value in state.items():
+            check_number(f"counters: {name}", value, float if name == "elapsed" else int, 0)
+        return TrainState(**state)
+
+
+def _random_state(state: Any) -> random.RandomState:
+    with _loading("random numbers"):
+        numbers = random.RandomState(*state)
+        for name, value in numbers._asdict().items():
+            check_number(f"random numbers: {name}", value, int, 0)
+            if value >= 2**64:
+                raise StateError(f"{name} is {value}; it must be below 2**64")
+        return numbers
+
+
+def _metrics(state: Any) -> dict[str, float]:
+    with _loading("metrics"):
+        return {name: float(value) for name, value in state.items()}
+
+
+def _list(state: Any) -> list[Any]:
+    if not isinstance(state, list | tuple):
+        raise StateError(f"history: {type(state).__name__} given, a list wanted")
+    return list(state)
 
 
 def _without_arrays(tree: Any, path: tuple[str, ...], arrays: dict[str, Any]) -> Any:

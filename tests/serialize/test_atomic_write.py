@@ -151,20 +151,6 @@ def test_write_cut_short_by_the_system(old):
     assert_untouched(old)
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A real file system of 1 MB; skips where this user may not mount one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    if sys.platform != "linux" or not shutil.which("mount"):
-        pytest.skip("needs mount of Linux")
-    if subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("may not mount a file system")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
 def test_full_disk(small_disk):
     """On a disk that is really full the older file stays, the room is given back, and a smaller save then works."""
     path = small_disk / "model.safetensors"
