@@ -25,12 +25,14 @@ class Ready:
 
     Attributes:
         weights: SHA-256 of the weights that it holds; "" where there are none.
+        gradients: of its first step, to be compared with the others'.
         note: a remark for the table.
         versions: of the distributions that it needs.
         threads: how many each library uses.
     """
 
     weights: str
+    gradients: list[np.ndarray[Any, Any]]
     note: str
     versions: dict[str, str]
     threads: dict[str, int | None]
@@ -41,7 +43,7 @@ class Lap:
     """One round of one contestant.
 
     Attributes:
-        seconds: by column.
+        seconds: by column; bytes where the unit of the workload is one of memory.
         numbers: what was computed, such as the mean loss; to be compared with the others'.
         faults: page faults a step; None where they were not counted.
     """
@@ -75,15 +77,22 @@ class Race:
         self._faults = 0
         self._left = rounds
 
-    def start(self, weights: Sequence[np.ndarray[Any, Any]] = (), *, note: str = "") -> None:
+    def start(
+        self,
+        weights: Sequence[np.ndarray[Any, Any]] = (),
+        *,
+        gradients: Sequence[np.ndarray[Any, Any]] = (),
+        note: str = "",
+    ) -> None:
         """Say that everything is set up.
 
         Args:
             weights: those that the model holds, in the order and layout of `mnist.weights()` or its like.
+            gradients: of a first step from there, in the same order and layout.
             note: a remark for the table.
         """
         versions = {name: metadata.version(name) for name in self._needs}
-        self._pipe.send(Ready(_digest(weights), note, versions, _threads()))
+        self._pipe.send(Ready(_digest(weights), list(gradients), note, versions, _threads()))
         self._wait()
 
     def lap(self, numbers: Sequence[float] = (), *, steps: int = 0, seconds: Mapping[str, float] | None = None) -> None:

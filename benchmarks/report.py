@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from benchmarks.results import TOLERANCE, Entry, Results, Spread
+from benchmarks.results import GRADIENT_TOLERANCE, TOLERANCE, Entry, Results, Spread
 from benchmarks.workload import STEP, UNITS, Target
 
 IDLE = 0.5  # the load average up to which a machine counts as idle
@@ -59,13 +59,14 @@ def as_dict(results: Results, command: str) -> dict[str, Any]:
         "fair": results.fair,
         "same_start": results.same_start,
         "largest_difference": results.difference,
+        "gradient_difference": results.gradient_difference,
         "targets": [attrs.asdict(target) | {"measured": _asdict(results.outcome(target))}
                     for target in results.workload.targets],
     }  # fmt: skip
 
 
 def _entry(results: Results, entry: Entry) -> dict[str, Any]:
-    whole = attrs.asdict(entry)
+    whole = attrs.asdict(entry, filter=lambda attribute, value: attribute.name != "gradients")
     if entry.error is None:
         reference = results.entry(results.workload.reference)
         whole["ratio_to_reference"] = {
@@ -131,6 +132,14 @@ def _checks(results: Results) -> list[str]:
             f"- Start: all {len(results.finished)} began with the same weights (SHA-256 {min(weights)[:12]}...)."
             if results.same_start
             else "- Start: **the weights differ**; the times cannot be compared."
+        )
+    gap = results.gradient_difference
+    if gap is not None:
+        verdict = "within" if gap <= GRADIENT_TOLERANCE else "**beyond**"
+        each = ", ".join(f"{e.name} {results.gradient_difference_of(e):.1e}" for e in results.finished[1:])
+        lines.append(
+            f"- Gradients of the first step: the norm of the difference from those of {results.finished[0].name}, "
+            f"relative, is {verdict} {GRADIENT_TOLERANCE:g}: {each}."
         )
     if results.finished and results.finished[0].laps[0].numbers:
         first = " ".join(f"{number:.4f}" for lap in results.finished[0].laps for number in lap.numbers)

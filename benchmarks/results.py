@@ -1,13 +1,16 @@
 """What was measured, and what follows from it: medians, ratios round by round, and whether all did the same work."""
 
+import math
 import statistics
 
 import attrs
+import numpy as np
 
 from benchmarks.race import Lap, Ready
 from benchmarks.workload import UNITS, Target, Workload
 
 TOLERANCE = 1e-3  # of numbers computed, absolute below 1 and relative above
+GRADIENT_TOLERANCE = 1e-5  # of the gradients of the first step: the norm of the difference, relative
 
 
 @attrs.define
@@ -127,7 +130,28 @@ class Results:
                 largest = max(largest, gap if gap == gap else float("inf"))  # NaN agrees with nothing
         return largest
 
+    def gradient_difference_of(self, entry: Entry) -> float | None:
+        """The norm of the difference of its first gradients from the first contestant's, relative; None without any."""
+        ours, first = entry.ready, self.finished[0].ready
+        if ours is None or first is None or not (ours.gradients or first.gradients):
+            return None
+        pairs = list(zip(ours.gradients, first.gradients, strict=False))
+        if len(ours.gradients) != len(first.gradients) or any(a.shape != b.shape for a, b in pairs):
+            return float("inf")
+        gap = sum(float(np.square(a.astype(np.float64) - b).sum()) for a, b in pairs)
+        norm = sum(float(np.square(b.astype(np.float64)).sum()) for _, b in pairs)
+        return math.sqrt(gap / norm) if norm and gap == gap else float("inf")
+
+    @property
+    def gradient_difference(self) -> float | None:
+        """The largest of all contestants; None where no gradients were compared."""
+        gaps = [gap for entry in self.finished if (gap := self.gradient_difference_of(entry)) is not None]
+        return max(gaps, default=None)
+
     @property
     def fair(self) -> bool:
-        """Whether all that started finished, from the same weights, with the same numbers."""
-        return len(self.finished) == len(self.entries) and self.same_start and self.difference <= TOLERANCE
+        """Whether all that started finished, from the same weights, with the same gradients and numbers."""
+        same = self.same_start and self.difference <= TOLERANCE
+        return (
+            len(self.finished) == len(self.entries) and same and (self.gradient_difference or 0) <= GRADIENT_TOLERANCE
+        )

@@ -28,9 +28,7 @@ class Entrant:
         context = multiprocessing.get_context("spawn")
         self.entry = Entry(contestant.name)
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(
-            target=compete, args=(theirs, module, contestant.name, rounds, sizes), daemon=True
-        )
+        self.process = context.Process(target=compete, args=(theirs, module, contestant.name, rounds, sizes))
         self.process.start()
         theirs.close()
 
@@ -82,6 +80,7 @@ def run(module: str, *, rounds: int, quick: bool, only: Sequence[str] = (), say:
         say: is told how it goes.
     """
     workload = load(module)
+    rounds = min(rounds, workload.rounds or rounds)
     os.environ.update(ENVIRONMENT)
     wanted = [c for c in workload.contestants if not only or any(text.lower() in c.name.lower() for text in only)]
     skipped = {c.name: ", ".join(c.missing()) for c in wanted if c.missing()}

@@ -10,7 +10,7 @@ import attrs
 from benchmarks import workloads
 
 STEP = "a step"  # the column of a workload that measures one thing only: the time of a step
-UNITS = {"s": 1.0, "ms": 1e3, "µs": 1e6}
+UNITS = {"s": 1.0, "ms": 1e3, "µs": 1e6, "MB": 1e-6}  # of seconds, and of bytes
 
 
 @attrs.frozen
@@ -62,8 +62,9 @@ class Workload:
         reference: the name of the contestant that all others are compared with.
         sizes: keyword arguments of every contestant's `run`.
         quick: the same for a smoke test.
-        unit: of times in the tables: "s", "ms" or "µs".
+        unit: of times in the tables: "s", "ms" or "µs"; "MB" of what is measured in bytes.
         targets: what is wanted.
+        rounds: at most so many, for what is the same in each; None: as many as are asked for.
     """
 
     title: str
@@ -74,6 +75,7 @@ class Workload:
     quick: Mapping[str, int]
     unit: str = attrs.field(default="ms", validator=attrs.validators.in_(UNITS))
     targets: tuple[Target, ...] = ()
+    rounds: int | None = None
 
     def contestant(self, name: str) -> Contestant:
         """The contestant called `name`."""

@@ -9,8 +9,8 @@ from benchmarks.race import Race
 from benchmarks.workload import Contestant, Target, Workload
 
 
-def run(race: Race, steps: int, *, weight: float = 1.0, loss: float = 0.5) -> None:
-    race.start([np.full(3, weight)])
+def run(race: Race, steps: int, *, weight: float = 1.0, loss: float = 0.5, gradient: float = 2.0) -> None:
+    race.start([np.full(3, weight)], gradients=[np.full(3, gradient)])
     for number in range(race.rounds):
         race.lap([loss + number], steps=steps)
 
@@ -20,7 +20,7 @@ def raise_error(race: Race, steps: int) -> None:
 
 
 def raise_later(race: Race, steps: int) -> None:
-    race.start([np.ones(3)])
+    race.start([np.ones(3)], gradients=[np.full(3, 2.0)])
     race.lap([0.5], steps=steps)
     raise ValueError("out of breath")
 
@@ -37,6 +37,7 @@ WORKLOAD = Workload(
         Contestant("honest in float64", partial(run, loss=0.5 + 5e-4)),
         Contestant("other weights", partial(run, weight=2.0)),
         Contestant("other losses", partial(run, loss=0.502)),
+        Contestant("other gradients", partial(run, gradient=2.001)),
         Contestant("lost in NaN", partial(run, loss=float("nan"))),
         Contestant("broken", raise_error),
         Contestant("broken later", raise_later),
