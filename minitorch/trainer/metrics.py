@@ -1,25 +1,28 @@
 """Means weighted by samples, of values that stay on the device until somebody needs the numbers."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from minitorch.cuda import as_numpy, xp_of
-from minitorch.errors import ConfigError, DTypeError, NonFiniteError
+from minitorch.cuda import xp_of
+from minitorch.errors import ConfigError, DeviceError, DTypeError, NonFiniteError
 from minitorch.serialize import check_keys
+from minitorch.trainer.device_sums import DeviceSums
 from minitorch.trainer.state import TrainState
 
 Array = Any
-Sums = dict[str, tuple[float, float]]  # by name: the sum of value * samples, the sum of samples
+INTERVAL, EPOCH = 0, 1
 
 
 class RunningMeans:
     """Means over the log interval and over the epoch at once.
 
-    `add` converts nothing: it puts the value aside. `read` fetches all that was put aside in one transfer and adds it
-    up in the order in which it came, in float64, so that reading more or less often changes no bit of a mean.
+    `add` converts nothing. Values of the host are added up there, and those of a device there, in float64 and in the
+    order in which they came, so that reading more or less often changes no bit of a mean. All sums of a device are read
+    by one transfer.
 
     Attributes:
         size: the samples of the batch under way, the weight of what is added; 0 between batches.
@@ -27,18 +30,22 @@ class RunningMeans:
     """
 
     def __init__(self) -> None:
-        self._pending: list[tuple[str, Any, float]] = []
-        self._interval: Sums = {}
-        self._epoch: Sums = {}
+        self._totals: tuple[dict[str, float], dict[str, float]] = ({}, {})  # sums of value * samples on the host
+        self._counts: tuple[dict[str, float], dict[str, float]] = ({}, {})  # sums of samples
+        self._on_device: DeviceSums | None = None
+        self._captured: list[tuple[str, float]] | None = None
         self.size = 0
         self.host_reads = 0
 
     def add(self, name: str, value: Any) -> None:
-        """Put aside `value`, one number or an array of one element, the mean over the batch under way.
+        """Add `value`, one number or an array of one element, the mean over the batch under way.
+
+        On a device it is added some time later, so an array that is changed in place meanwhile must be copied.
 
         Raises:
             ConfigError: no batch is under way.
             DTypeError: it is not one number.
+            DeviceError: it is a number of the host, in a step that is being captured.
         """
         if not self.size:
             raise ConfigError(
@@ -50,46 +57,98 @@ class RunningMeans:
                 f"log: {name!r} is {type(value).__name__} of shape {getattr(value, 'shape', None)}; log one number: "
                 "take its mean()"
             )
-        if xp_of(value) is np:  # nobody waits for it, and what is done to the array later is not seen
-            value = float(np.asarray(value).item())
-        self._pending.append((name, value, self.size))
+        xp = xp_of(value)
+        if xp is np and self._captured is not None:
+            raise DeviceError(f"the step logs {name!r}, a number of the host, which a replay would not change")
+        sums = self._on_device
+        if xp is np and (sums is None or name not in sums.columns):  # what is done to the array later is not seen
+            self._totals_add(name, float(np.asarray(value).item()))
+        else:
+            self._add_on_device(name, value)
+        if self._captured is not None:
+            self._captured.append((name, self.size))
+        else:
+            self.count([(name, self.size)])
 
-    def read(self) -> None:
-        """Bring the sums up to date."""
-        if not self._pending:
-            return
-        values = self._fetch([value for _, value, _ in self._pending])
-        for (name, _, size), value in zip(self._pending, values, strict=True):
-            for sums in (self._interval, self._epoch):
-                total, count = sums.get(name, (0.0, 0.0))
-                sums[name] = (total + value * size, count + size)
-        self._pending.clear()
+    def _totals_add(self, name: str, value: float) -> None:
+        for totals in self._totals:
+            totals[name] = totals.get(name, 0.0) + value * self.size
 
-    def _fetch(self, values: list[Any]) -> list[float]:
-        on_device = [v for v in values if not isinstance(v, float)]
-        if not on_device:
-            return values
-        self.host_reads += 1
-        together = xp_of(on_device[0]).stack([v.reshape(()) for v in on_device])
-        fetched = iter(as_numpy(together).tolist())
-        return [v if isinstance(v, float) else float(next(fetched)) for v in values]
+    def _add_on_device(self, name: str, value: Any) -> None:
+        if self._on_device is None:
+            self._on_device = DeviceSums(rows=2)
+        sums = self._on_device
+        if name not in sums.columns:
+            sums.name(name, [totals.pop(name, 0.0) for totals in self._totals])
+        if xp_of(value) is np:  # once on the device, a name stays there
+            value = xp_of(sums.array).full((), float(np.asarray(value).item()), np.float64)
+        sums.add(name, value, self.size)
+
+    def count(self, logged: Iterable[tuple[str, float]]) -> None:
+        """Count the samples of values that were added: name and samples of each."""
+        for name, size in logged:
+            for counts in self._counts:
+                counts[name] = counts.get(name, 0.0) + size
+
+    @contextmanager
+    def captured(self) -> Iterator[list[tuple[str, float]]]:
+        """Inside, values are added by work that is recorded: gives what to `count` at each replay."""
+        self.flush()
+        logged: list[tuple[str, float]] = []
+        self._captured = logged
+        try:
+            yield logged
+            self.flush()
+        finally:
+            self._captured = None
+
+    def replayed(self, logged: Iterable[tuple[str, float]]) -> None:
+        """Count what a replay has added on the device."""
+        self.count(logged)
+        if self._on_device is not None:
+            self._on_device.changed()
+
+    def flush(self) -> None:
+        """Add on the device what waits for it; arrays that were logged may then be changed."""
+        if self._on_device is not None:
+            self._on_device.flush()
+
+    def _sums(self, which: int) -> dict[str, tuple[float, float]]:
+        """By name the sum of value * samples and the sum of samples; on a device all is read that is not known."""
+        on_device, counts = self._on_device, self._counts[which]
+        read = None
+        if on_device is not None and any(name in on_device.columns for name in counts):
+            self.host_reads += not on_device.is_known
+            read = on_device.read()
+        sums = {}
+        for name, count in counts.items():
+            total = self._totals[which].get(name, 0.0)
+            if read is not None and name in on_device.columns:  # type: ignore[union-attr]
+                total = float(read[which, on_device.columns[name]])  # type: ignore[union-attr]
+            sums[name] = total, count
+        return sums
+
+    def _clear(self, which: int) -> None:
+        self._totals[which].clear()
+        self._counts[which].clear()
+        if self._on_device is not None:
+            self._on_device.clear(which)
 
     def end_interval(self) -> dict[str, float]:
         """The means since the last call."""
-        self.read()
-        means, self._interval = _means(self._interval), {}
+        means = _means(self._sums(INTERVAL))
+        self._clear(INTERVAL)
         return means
 
     def end_epoch(self) -> dict[str, float]:
         """The means since the last call; the interval under way goes on."""
-        self.read()
-        means, self._epoch = _means(self._epoch), {}
+        means = _means(self._sums(EPOCH))
+        self._clear(EPOCH)
         return means
 
     def so_far(self) -> dict[str, float]:
         """The means of the epoch under way."""
-        self.read()
-        return _means(self._epoch)
+        return _means(self._sums(EPOCH))
 
     def mean(self, name: str) -> float:
         """The mean of one value over the epoch under way.
@@ -104,18 +163,20 @@ class RunningMeans:
 
     def state_dict(self) -> dict[str, Any]:
         """The sums."""
-        self.read()
         return {
-            "interval": {name: list(pair) for name, pair in self._interval.items()},
-            "epoch": {name: list(pair) for name, pair in self._epoch.items()},
+            "interval": {name: list(pair) for name, pair in self._sums(INTERVAL).items()},
+            "epoch": {name: list(pair) for name, pair in self._sums(EPOCH).items()},
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from the sums of `state_dict`."""
         check_keys("running means", ("interval", "epoch"), state)
-        self._pending.clear()
-        self._interval = {name: tuple(pair) for name, pair in state["interval"].items()}
-        self._epoch = {name: tuple(pair) for name, pair in state["epoch"].items()}
+        self._on_device = None
+        for which, sums in enumerate((state["interval"], state["epoch"])):
+            self._totals[which].clear()
+            self._counts[which].clear()
+            for name, (total, count) in sums.items():
+                self._totals[which][name], self._counts[which][name] = total, count
 
 
 def check_finite(means: dict[str, float], state: TrainState) -> dict[str, float]:
@@ -130,6 +191,6 @@ def check_finite(means: dict[str, float], state: TrainState) -> dict[str, float]
     return means
 
 
-def _means(sums: Sums) -> dict[str, float]:
+def _means(sums: Mapping[str, tuple[float, float]]) -> dict[str, float]:
     names = sorted(sums, key=lambda name: name != "loss")  # the loss first, the others as they were logged
     return {name: sums[name][0] / sums[name][1] for name in names}

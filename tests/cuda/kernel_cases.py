@@ -204,6 +204,17 @@ def gather(rng: Rng, put: Put) -> Iterator[Any]:
 
 
 @case
+def totals(rng: Rng, put: Put) -> Iterator[Any]:
+    sums = put(rng.normal(size=(2, 300)))
+    for count in (1, 50):
+        values = [put(rng.normal(size=()).astype(rng.choice([np.float32, np.float64]))) for _ in range(count)]
+        columns = rng.choice([0, 1, 299], count)
+        weights = rng.integers(1, 99, count)
+        kernels.add_to_sums(sums, list(zip(values, weights.tolist(), columns.tolist(), strict=True)))
+        yield sums.copy()
+
+
+@case
 def lstm(rng: Rng, put: Put) -> Iterator[Any]:
     batch, hidden = (int(i) for i in rng.integers(1, 20, 2))
     a, gates = put(normal(rng, batch, 4 * hidden)), put(normal(rng, batch, 4 * hidden))

@@ -108,7 +108,10 @@ def test_definitions_have_the_parameters_of_the_sources(name: str) -> None:
     """Number, names and kinds: a definition says what the source of its name takes."""
     declared = parameters_of(source(KERNELS[name].file), name)
     assert [p for p, _, _ in declared] == list(inspect.signature(KERNELS[name].reference).parameters)
-    assert all(pointer or ctype in DTYPES or ctype in ("Addresses", "Draw", "Window") for _, ctype, pointer in declared)
+    assert all(
+        pointer or ctype in DTYPES or ctype in ("Addresses", "Draw", "Values", "Window")
+        for _, ctype, pointer in declared
+    )
 
 
 def test_constants_agree() -> None:
@@ -116,6 +119,7 @@ def test_constants_agree() -> None:
     assert f"#define BLOCK {BLOCK} " in source("sums")
     assert f"#define CHUNK {CHUNK}\n#define TENSORS {TENSORS}\n" in source("update")
     assert "enum { " + ", ".join(kernels.ACTIVATIONS).upper() + " }" in source("activation")
+    assert f"#define VALUES {kernels.VALUES}\n" in source("totals")
     assert ADDRESSES.itemsize + 14 * 8 < 4096  # the arguments of a launch
 
 

@@ -7,7 +7,8 @@ from small_runs import at, batches, trainer
 import fake_cupy
 import minitorch.functions as F
 from minitorch import Every, Trainer, Variable
-from minitorch.errors import ConfigError, DTypeError, NonFiniteError
+from minitorch.cuda import CapturedStep
+from minitorch.errors import ConfigError, DeviceError, DTypeError, NonFiniteError
 from minitorch.trainer.callbacks import Checkpoint
 from minitorch.trainer.metrics import RunningMeans
 
@@ -92,7 +93,7 @@ def test_reading_more_often_changes_no_bit(device):
             means.size = 1 + i % 7
             means.add("v", device.put(value))
             if often:
-                means.read()
+                means.so_far()
         results.append(means.end_epoch()["v"])
     assert results[0] == results[1]
 
@@ -108,8 +109,73 @@ def test_values_of_several_dtypes_are_read_in_one_transfer():
         means.add("truth", cupy.array([True]))
         with fake_cupy.counting() as traffic:
             read = means.so_far()
-        assert (traffic.to_host, means.host_reads) == (1, 1)
+            again = means.so_far(), means.state_dict()["interval"]["half"], means.end_interval()
+        assert (traffic.to_host, traffic.synchronisations, means.host_reads) == (1, 1, 1)
+    assert again == (read, [float(np.float16(0.1)), 1.0], read)
     assert read == {"float": float(np.float32(0.1)), "half": float(np.float16(0.1)), "integer": 123456789, "truth": 1}
+
+
+def test_a_mean_has_the_bits_of_the_host(device):
+    """Sums of a device are those of float64 on the host, in order; also where they are saved, restored, and moved."""
+    rng = np.random.default_rng(0)
+    values = [rng.standard_normal(40).astype(np.float32) * 1e3 for _ in range(40)]
+    means, on_host = RunningMeans(), RunningMeans()
+    for i, row in enumerate(values):
+        means.size = on_host.size = 1 + i % 7
+        for j, value in enumerate(row):  # more names than there are columns at first
+            means.add(f"v{j}", device.put(value) if i else value)  # at first on the host, as before a model is moved
+            on_host.add(f"v{j}", value)
+        if i == 20:
+            state, means = means.state_dict(), RunningMeans()
+            means.load_state_dict(state)
+            means.size = on_host.size
+        if i == 30:
+            assert means.end_interval() == on_host.end_interval()
+    assert means.end_interval() == on_host.end_interval()
+    assert means.end_interval() == {}
+    assert means.end_epoch() == on_host.end_epoch()
+    means.add("v0", 0.1)
+    assert means.so_far() == {"v0": 0.1}
+
+
+def test_many_values_are_added_by_one_launch():
+    """Logging launches nothing for a while, and then once for many; nothing is moved before it is read."""
+    with fake_cupy.installed() as cupy:
+        means = RunningMeans()
+        means.size = 2
+        value = cupy.array(np.float32(1))
+        with fake_cupy.no_transfers():
+            for _ in range(33):
+                means.add("v", value)
+            means.flush()
+        assert fake_cupy.machine.launches == ["add_values"] * 2
+        assert means.so_far() == {"v": 1.0}
+
+
+def test_a_captured_value_is_added_by_each_replay():
+    """What a captured step logs counts when it is replayed; a number of the host cannot be captured."""
+    with fake_cupy.installed() as cupy:
+        means, value = RunningMeans(), cupy.array(np.float32(0))
+        means.size = 5
+
+        def work():
+            nonlocal value
+            value += 1
+            means.add("v", value)
+            means.flush()
+
+        step = CapturedStep(work)
+        step.warm_up()
+        means.end_interval()
+        with means.captured() as logged:
+            step.capture()
+        for _ in range(3):
+            step.launch()
+            means.replayed(logged)
+        assert means.end_interval() == {"v": 4.0}
+        assert means.end_epoch() == {"v": (1 + 2 + 3 + 4 + 5) / 5}
+        with means.captured(), pytest.raises(DeviceError, match=r"^the step logs 'lr', a number of the host, which a"):
+            means.add("lr", 0.1)
 
 
 def test_the_loss_comes_first_and_the_rest_as_logged():

@@ -16,6 +16,7 @@ from minitorch.cuda.kernels.layer_norm import layer_norm, layer_norm_gradient, l
 from minitorch.cuda.kernels.lstm import lstm_cell, lstm_cell_gradient
 from minitorch.cuda.kernels.philox import dropped, random_bits
 from minitorch.cuda.kernels.pooling import average_pool, average_pool_gradient, max_pool, max_pool_gradient
+from minitorch.cuda.kernels.totals import VALUES, add_to_sums
 from minitorch.cuda.kernels.update import (
     Tensors,
     adadelta,
@@ -29,10 +30,10 @@ from minitorch.cuda.kernels.update import (
 )
 
 __all__ = [
-    "ACTIVATIONS", "KERNELS", "Kernel", "Tensors", "adadelta", "adagrad", "adam", "add_rows", "average_pool",
-    "average_pool_gradient", "batch_norm_backward_all", "batch_norm_forward", "batch_norm_inference",
-    "bias_activation", "bias_activation_backward", "col2im", "dropped", "gather_batch", "gradient_norm", "im2col",
-    "layer_norm", "layer_norm_gradient", "layer_norm_parameter_gradients", "lion", "lstm_cell",
-    "lstm_cell_gradient", "max_pool", "max_pool_gradient", "momentum", "random_bits", "rmsprop", "sgd",
+    "ACTIVATIONS", "KERNELS", "VALUES", "Kernel", "Tensors", "adadelta", "adagrad", "adam", "add_rows",
+    "add_to_sums", "average_pool", "average_pool_gradient", "batch_norm_backward_all", "batch_norm_forward",
+    "batch_norm_inference", "bias_activation", "bias_activation_backward", "col2im", "dropped", "gather_batch",
+    "gradient_norm", "im2col", "layer_norm", "layer_norm_gradient", "layer_norm_parameter_gradients", "lion",
+    "lstm_cell", "lstm_cell_gradient", "max_pool", "max_pool_gradient", "momentum", "random_bits", "rmsprop", "sgd",
     "softmax_cross_entropy_backward", "softmax_cross_entropy_forward", "source", "takes",
 ]  # fmt: skip
