@@ -10,8 +10,6 @@ from minitorch.functions.norm import in_floats
 from minitorch.ops import batch_norm as ops
 from minitorch.variable import Variable, as_variable
 
-Array = Any
-
 
 def batch_norm(x: Any, gamma: Any, beta: Any, mean: Any, var: Any, decay: float = 0.9, eps: float = 2e-5) -> Variable:
     """`(x - mean) / sqrt(variance + eps) * gamma + beta` in each channel, with mean and variance of this batch.
@@ -49,12 +47,5 @@ def batch_norm(x: Any, gamma: Any, beta: Any, mean: Any, var: Any, decay: float 
         raise DataError(
             f"batch_norm: the batch {batch.shape} is empty; it has no mean: use test_mode(), or give samples"
         )
-    batch_mean, batch_var = ops.moments(batch.data)
-    _move(mean, batch_mean, decay)
-    _move(var, batch_var * (count / max(count - 1, 1)), decay)
+    batch_mean, batch_var = ops.moving_moments(batch.data, mean, var, decay)
     return ops.batch_norm(batch, gamma, beta, batch_mean, batch_var, eps=eps, of_batch=True)
-
-
-def _move(average: Array, value: Array, decay: float) -> None:
-    average *= decay
-    average += (1 - decay) * value

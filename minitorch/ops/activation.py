@@ -10,7 +10,7 @@ from minitorch.autograd.fused import Fused
 from minitorch.autograd.node import Array
 from minitorch.autograd.primitive import primitive
 from minitorch.cpu.threads import parallel
-from minitorch.cuda import xp_of
+from minitorch.cuda import kernels, xp_of
 from minitorch.ops.elementwise import exp, sigmoid, tanh, where
 
 BLOCK = 1 << 14  # elements: what the polynomials below go over ten times and more stays in the cache
@@ -156,10 +156,23 @@ def _gelu_backward_kernel(g: Array, below: Array, a: Array) -> tuple[Array]:
     return (d,)
 
 
+def _gelu_forward(a: Array) -> tuple[Array, Any]:
+    if kernels.takes(a):
+        return kernels.bias_activation(kernels.contiguous(a), None, "gelu"), None
+    return _by_blocks(_gelu_kernel, a)
+
+
+def _gelu_backward(g: Array, y: Array, below: Any, wanted: tuple[bool, ...], a: Array) -> tuple[Array, ...]:
+    if kernels.takes(a):
+        g, a = kernels.contiguous(g), kernels.contiguous(a)
+        return (kernels.bias_activation_backward(g, a, None, "gelu", bias=False)[0],)
+    return _by_blocks(_gelu_backward_kernel, g, below, a)
+
+
 gelu = Fused(
     reference=gelu_reference,
-    forward=lambda a: _by_blocks(_gelu_kernel, a),
-    backward=lambda g, y, below, wanted, a: _by_blocks(_gelu_backward_kernel, g, below, a),
+    forward=_gelu_forward,
+    backward=_gelu_backward,
     argnums=(0,),
     name="gelu",
 )

@@ -7,7 +7,7 @@ import numpy as np
 from minitorch.autograd.fused import Fused
 from minitorch.autograd.node import Array
 from minitorch.autograd.primitive import fit
-from minitorch.cuda import xp_of
+from minitorch.cuda import kernels, xp_of
 from minitorch.ops.elementwise import dropout
 from minitorch.ops.linalg import matmul
 from minitorch.ops.softmax import softmax
@@ -39,6 +39,9 @@ def _forward(
     q: Array, k: Array, v: Array, allowed: Array | None, noise: Array | None, *, scale: float
 ) -> tuple[Array, Array]:
     p = matmul(q, _turned(k))
+    if kernels.takes(p):
+        p = kernels.softmax(p, _for_kernels(allowed, p), scale=scale, out=p)
+        return matmul(p if noise is None else p * noise, v), p
     p *= scale
     if allowed is not None:
         p += _bar(allowed, p.dtype)
@@ -48,6 +51,13 @@ def _forward(
     if allowed is not None:
         p *= allowed
     return matmul(p if noise is None else p * noise, v), p
+
+
+def _for_kernels(allowed: Array | None, p: Array) -> Array | None:
+    """`allowed` in C order, in the shape of the last axes of p."""
+    if allowed is not None and allowed.shape != p.shape[p.ndim - allowed.ndim :]:
+        allowed = xp_of(p).broadcast_to(allowed, p.shape)
+    return None if allowed is None else kernels.contiguous(allowed)
 
 
 def _backward(
@@ -61,12 +71,20 @@ def _backward(
         ds = matmul(g, _turned(v))
         if noise is not None:
             ds *= noise
-        ds -= (g * y).sum(axis=-1, keepdims=True)  # that is the sum of p * ds over S, since y is that of p * noise * v
-        ds *= p
-        ds *= scale
+        if kernels.takes(ds):
+            ds = kernels.softmax_gradient(ds, p, scale=scale, out=ds)
+        else:
+            _softmax_backward(ds, g, y, p, scale)
         dq = fit(matmul(ds, k), q) if wanted[0] else None
         dk = fit(matmul(_turned(ds), q), k) if wanted[1] else None
     return dq, dk, dv, None, None
+
+
+def _softmax_backward(ds: Array, g: Array, y: Array, p: Array, scale: float) -> None:
+    """Make the gradient of the probabilities p, without noise, that of the scores, in place."""
+    ds -= (g * y).sum(axis=-1, keepdims=True)  # that is the sum of p * ds over S, since y is that of p * noise * v
+    ds *= p
+    ds *= scale
 
 
 attention = Fused(

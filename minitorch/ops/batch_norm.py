@@ -7,11 +7,13 @@ from minitorch.autograd.fused import Fused
 from minitorch.autograd.node import Array
 from minitorch.autograd.primitive import fit
 from minitorch.cpu.blocks import in_blocks
-from minitorch.cuda import xp_of
+from minitorch.cuda import kernels, xp_of
 
 
 def moments(x: Array) -> tuple[Array, Array]:
     """Mean and biased variance of each channel of x (N, C, ...), two arrays (C,), at least in float32."""
+    if kernels.takes(x):
+        return kernels.batch_moments(kernels.contiguous(x))
     xp = xp_of(x)
     x = _lines(x)
     count = x.size // x.shape[1]
@@ -31,6 +33,18 @@ def moments(x: Array) -> tuple[Array, Array]:
 
     in_blocks(add_squares, sums, x)
     return mean, sums.sum(axis=0) / count
+
+
+def moving_moments(x: Array, mean: Array, var: Array, decay: float) -> tuple[Array, Array]:
+    """The same, after `mean` and `var` (C,) have moved towards them in place by 1 - decay, var to the unbiased one."""
+    if kernels.takes(x, mean, var) and mean.flags.c_contiguous and var.flags.c_contiguous:
+        return kernels.batch_moments(kernels.contiguous(x), (mean, var), decay)
+    of_batch = moments(x)
+    count = x.size // x.shape[1]
+    for average, value in ((mean, of_batch[0]), (var, of_batch[1] * (count / max(count - 1, 1)))):
+        average *= decay
+        average += (1 - decay) * value
+    return of_batch
 
 
 def _wide(x: Array) -> Any:
@@ -59,7 +73,9 @@ def batch_norm_reference(x: Any, gamma: Any, beta: Any, mean: Array, var: Array,
 
 def _forward(
     x: Array, gamma: Array, beta: Array, mean: Array, var: Array, *, eps: float, of_batch: bool
-) -> tuple[Array, Array]:
+) -> tuple[Array, Array | None]:
+    if kernels.takes(x, gamma, beta, mean, var):
+        return kernels.batch_norm(*map(kernels.contiguous, (x, gamma, beta, mean, var)), eps=eps), None
     xp = xp_of(x)
     inverse = 1 / xp.sqrt(var + eps)
     scale = gamma * inverse
@@ -75,9 +91,13 @@ def _forward(
 
 
 def _backward(
-    g: Array, y: Array, inverse: Array, wanted: tuple[bool, ...], x: Array, gamma: Array, beta: Array, mean: Array,
+    g: Array, y: Array, inverse: Any, wanted: tuple[bool, ...], x: Array, gamma: Array, beta: Array, mean: Array,
     var: Array, *, eps: float, of_batch: bool,
 ) -> tuple[Array | None, ...]:  # fmt: skip
+    if kernels.takes(x, gamma, beta, mean, var):
+        arrays = map(kernels.contiguous, (g, x, gamma, mean, var))
+        gradients = kernels.batch_norm_gradients(*arrays, eps=eps, of_batch=of_batch, of_x=wanted[0])
+        return *gradients, None, None
     x_lines, g_lines = _lines(x), _lines(g)
     dgamma, dbeta = _backward_parameters(g_lines, x_lines, mean)
     dgamma *= inverse

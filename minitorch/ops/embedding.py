@@ -7,7 +7,7 @@ import numpy as np
 
 from minitorch.autograd.node import Array
 from minitorch.autograd.primitive import primitive
-from minitorch.cuda import xp_of
+from minitorch.cuda import kernels, xp_of
 
 
 @primitive
@@ -18,18 +18,21 @@ def take_rows(W: Array, *, ids: Array) -> Array:
 @primitive
 def add_rows(g: Array, *, ids: Array, count: int) -> Array:
     """`count` rows, of which number i is the sum of the rows of `g` (*ids.shape, ...) where `ids` is i."""
+    if kernels.takes(g):
+        return kernels.add_rows(kernels.contiguous(g), ids, count)
     xp = xp_of(g)
     inner = g.shape[ids.ndim :]
     ids = ids.ravel()
-    order = xp.argsort(ids, kind="stable")
-    rows = g.reshape((ids.size, math.prod(inner)))[order]
-    sums = _host_sums if xp is np else _device_sums
-    return sums(xp, rows, ids[order], count).reshape((count, *inner))
+    rows = g.reshape((ids.size, math.prod(inner)))
+    sums = _host_sums(rows, ids, count) if xp is np else _device_sums(xp, rows, ids, count)
+    return sums.reshape((count, *inner))
 
 
-def _host_sums(xp: Any, rows: Array, ids: Array, count: int) -> Array:
-    """Sum runs of equal `ids`, which are sorted."""
-    out = xp.zeros((count, rows.shape[1]), rows.dtype)
+def _host_sums(rows: Array, ids: Array, count: int) -> Array:
+    """Sum the rows of equal `ids`."""
+    order = np.argsort(ids, kind="stable")
+    rows, ids = rows[order], ids[order]
+    out = np.zeros((count, rows.shape[1]), rows.dtype)
     starts = np.flatnonzero(np.diff(ids, prepend=-1))
     out[ids[starts]] = np.add.reduceat(rows, starts, axis=0)
     return out
@@ -37,9 +40,11 @@ def _host_sums(xp: Any, rows: Array, ids: Array, count: int) -> Array:
 
 def _device_sums(xp: Any, rows: Array, ids: Array, count: int) -> Array:
     """The same by differences of running sums: no atomics, and no size that the host would have to wait for."""
+    keys = kernels.sorted_places(ids.astype(np.int64))[: ids.size]
+    rows, ids = rows[(keys & 0xFFFFFFFF).astype(np.int64)], (keys >> 32).astype(np.int64)
     total = xp.zeros((len(ids) + 1, rows.shape[1]), xp.float64)
     total[1:] = xp.cumsum(rows.astype(xp.float64), axis=0)
-    numbers = xp.arange(count, dtype=ids.dtype)
+    numbers = xp.arange(count)
     below, upto = xp.searchsorted(ids, numbers), xp.searchsorted(ids, numbers, side="right")
     return (total[upto] - total[below]).astype(rows.dtype)
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from minitorch.autograd.node import Array
 from minitorch.autograd.primitive import describe, primitive
-from minitorch.cuda import gemm, is_array, xp_of
+from minitorch.cuda import gemm, is_array, kernels, xp_of
 from minitorch.errors import DTypeError, ShapeError
 
 
@@ -80,8 +80,23 @@ def linear(x: Array, W: Array, b: Array | None) -> Array:
         raise ShapeError(f"linear: b {b.shape} does not fit W {W.shape}; b must have shape ({W.shape[1]},)")
     y = product(_rows(x), W)  # one product of matrices, where a stack of them would be many small ones
     if b is not None:
-        y += b
+        add_bias(y, b)
     return y if x.ndim == 2 else y.reshape((*x.shape[:-1], W.shape[1]))
+
+
+def add_bias(y: Array, b: Array) -> None:
+    """Add b (C,) to the channels of y (N, C, ...), in place."""
+    if kernels.takes(y, b):
+        kernels.bias_activation(y, kernels.contiguous(b), "none", out=y)
+    else:
+        y += b.reshape((-1,) + (1,) * (y.ndim - 2))
+
+
+def bias_gradient(g: Any) -> Any:
+    """The sum of g (N, C, ...) for each channel, (C,)."""
+    if kernels.takes(g):
+        return kernels.bias_activation_backward(kernels.contiguous(g), None, None, "none", bias=True)[1]
+    return g.sum(axis=(0, *range(2, g.ndim)))
 
 
 def _rows(x: Any) -> Any:
@@ -91,5 +106,5 @@ def _rows(x: Any) -> Any:
 linear.defvjp(
     lambda g, y, x, W, b: matmul(_rows(g), W.T).reshape(x.shape),
     lambda g, y, x, W, b: matmul(_rows(x).T, _rows(g)),
-    lambda g, y, x, W, b: g,  # the engine sums it to the shape of b
+    lambda g, y, x, W, b: bias_gradient(_rows(g)),
 )

@@ -16,9 +16,9 @@ def dropped(a: Array, *, ratio: float, draw: Draw) -> Array:
     xp = xp_of(a)
     if ratio == 1:
         return xp.zeros_like(a)
-    if xp is not np and kernels.takes(a) and draw.counter is not None:
+    if kernels.takes(a) and draw.counter is not None:
         return kernels.dropped(
-            a, ratio, seed=draw.seed, step=draw.counter, draw=draw.draw, stream=draw.stream
+            kernels.contiguous(a), ratio, seed=draw.seed, step=draw.counter, draw=draw.draw, stream=draw.stream
         )  # fmt: skip
     y = a * mask_of(draw, ratio, a.shape, xp)
     y *= 1.0 / (1.0 - ratio)

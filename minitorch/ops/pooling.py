@@ -12,7 +12,7 @@ from minitorch.autograd.node import Array
 from minitorch.autograd.primitive import primitive
 from minitorch.cpu.blocks import in_blocks
 from minitorch.cpu.window import Pair, Window
-from minitorch.cuda import xp_of
+from minitorch.cuda import kernels, xp_of
 
 Index = tuple[slice, ...]  # into images (planes, height, width)
 Shift = tuple[Index, Index]  # the positions at which a pixel, row or column of the kernel meets the image, and where
@@ -31,6 +31,10 @@ def _pixel_shifts(window: Window, size: Pair, positions: Pair) -> list[Shift]:
     return [((*r, c[2]), (*pixel_r, pixel_c[2])) for r, pixel_r in rows for c, pixel_c in columns]
 
 
+def _sizes(window: Window) -> tuple[Pair, Pair, Pair]:
+    return window.kernel, window.stride, window.pad
+
+
 def _planes(a: Array) -> Array:
     return a.reshape((-1, *a.shape[2:]))
 
@@ -38,6 +42,8 @@ def _planes(a: Array) -> Array:
 @primitive
 def max_pool(x: Array, *, window: Window, positions: Pair) -> Array:
     """The largest of x (N, C, H, W) at each position, (N, C, *positions); padding never wins."""
+    if kernels.takes(x):
+        return kernels.max_pool(kernels.contiguous(x), *_sizes(window), positions)[0]
     xp = xp_of(x)
     size = x.shape[2:]
     y = xp.empty((*x.shape[:2], *positions), x.dtype)
@@ -81,6 +87,9 @@ def _winners(xp: Any, x: Array, y: Array, shifts: list[Shift]) -> Iterator[tuple
 @primitive
 def max_pool_scatter(g: Array, x: Array, y: Array, *, window: Window) -> Array:
     """`g`, at each position, given to the first pixel of x (N, C, H, W) there that is the largest, `y`."""
+    if kernels.takes(g, x):
+        where = kernels.max_pool(kernels.contiguous(x), *_sizes(window), y.shape[2:])[1]
+        return kernels.max_pool_gradient(kernels.contiguous(g), where, x.shape[2:], *_sizes(window))
     xp = xp_of(x)
     apart = all(s >= r for s, r in zip(window.stride, window.reach, strict=True))  # no pixel is met twice
     shifts = _pixel_shifts(window, x.shape[2:], y.shape[2:])
@@ -120,6 +129,8 @@ max_pool_gather.defvjp(lambda g, picked, h, x, y, window: max_pool_scatter(g, x,
 @primitive
 def average_pool(x: Array, *, window: Window) -> Array:
     """The mean of x (N, C, H, W), and of the zeros around it, at each position."""
+    if kernels.takes(x):
+        return kernels.average_pool(kernels.contiguous(x), *_sizes(window))
     xp = xp_of(x)
     size = x.shape[2:]
     positions = window.positions(size)
@@ -142,6 +153,8 @@ def average_pool(x: Array, *, window: Window) -> Array:
 @primitive
 def average_pool_spread(g: Array, *, window: Window, size: Pair) -> Array:
     """The adjoint of `average_pool`: `g`, at each position, divided equally between the pixels there."""
+    if kernels.takes(g):
+        return kernels.average_pool_gradient(kernels.contiguous(g), size, *_sizes(window))
     xp = xp_of(g)
     positions = g.shape[2:]
     gx = xp.zeros((*g.shape[:2], *size), g.dtype)

@@ -9,7 +9,7 @@ from typing import Any
 from minitorch.autograd.fused import Fused
 from minitorch.autograd.node import Array
 from minitorch.autograd.primitive import sum_to_shape
-from minitorch.cuda import xp_of
+from minitorch.cuda import kernels, xp_of
 from minitorch.ops.elementwise import sigmoid, tanh
 from minitorch.ops.linalg import matmul
 from minitorch.ops.shape import concat
@@ -34,9 +34,12 @@ def _gates(gates: Array) -> tuple[Array, Array, Array, Array]:
 
 
 def _lstm_forward(a: Array, h: Array, c: Array, W: Array) -> tuple[Array, Any]:
+    gates = matmul(h, W)
+    if kernels.takes(a, h, c, W):
+        y, t = kernels.lstm_cell(kernels.contiguous(a), gates, kernels.contiguous(c))
+        return y, (gates, t)
     xp = xp_of(a)
     H = W.shape[0]
-    gates = matmul(h, W)
     gates += a
     gates[:, : 3 * H] = sigmoid(gates[:, : 3 * H])
     gates[:, 3 * H :] = xp.tanh(gates[:, 3 * H :])
@@ -53,6 +56,10 @@ def _lstm_backward(
     g: Array, y: Array, saved: Any, wanted: tuple[bool, ...], a: Array, h: Array, c: Array, W: Array
 ) -> tuple[Array | None, ...]:
     gates, t = saved
+    if kernels.takes(a, h, c, W):
+        d, dc = kernels.lstm_cell_gradient(kernels.contiguous(g), gates, t, kernels.contiguous(c))
+        dh = matmul(d, W.T) if wanted[1] else None
+        return d, dh, dc, matmul(h.T, d) if wanted[3] else None
     f, i, o, u = _gates(gates)
     dc = g[0] * o
     dc *= 1 - t * t

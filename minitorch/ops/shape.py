@@ -9,6 +9,7 @@ from minitorch.autograd.node import Array
 from minitorch.autograd.primitive import primitive
 from minitorch.cuda import xp_of
 from minitorch.errors import ShapeError
+from minitorch.ops.embedding import add_rows
 
 
 @primitive
@@ -45,14 +46,17 @@ def getitem(a: Array, *, index: Any) -> Array:
 def putitem(g: Array, *, index: Any, shape: tuple[int, ...]) -> Array:
     """Zeros of `shape` with `g` added at `index`: what indexing gave, put back; repeated places add up."""
     xp = xp_of(g)
-    out = xp.zeros(shape, g.dtype)
-    if _is_basic(index):
-        out[index] = g
-    elif xp is np:
-        np.add.at(out, index, g)
+    if _is_basic(index) or xp is np:
+        out = xp.zeros(shape, g.dtype)
+        if _is_basic(index):
+            out[index] = g
+        else:
+            np.add.at(out, index, g)
+    elif isinstance(index, xp.ndarray) and index.dtype.kind in "iu":
+        out = add_rows(g, ids=index % shape[0], count=shape[0])
     else:
         places = xp.arange(math.prod(shape)).reshape(shape)[index]
-        out = _segment_sum(xp, g.ravel(), places.ravel(), math.prod(shape)).reshape(shape)
+        out = add_rows(g, ids=places, count=math.prod(shape)).reshape(shape)
     return out
 
 
@@ -65,22 +69,29 @@ def _is_basic(index: Any) -> bool:
     return all(p is None or p is Ellipsis or isinstance(p, int | slice | np.integer) for p in parts)
 
 
-def _segment_sum(xp: Any, values: Array, places: Array, size: int) -> Array:
-    """Sum `values` (n,) by `places` (n,) into (size,), always in the same order: no atomics, no host read."""
-    order = xp.argsort(places, kind="stable")
-    places = places[order]
-    total = xp.zeros(values.size + 1, xp.float64)
-    total[1:] = xp.cumsum(values[order].astype(xp.float64))
-    ends = xp.arange(size)
-    below, upto = xp.searchsorted(places, ends), xp.searchsorted(places, ends, side="right")
-    return (total[upto] - total[below]).astype(values.dtype)
-
-
 @primitive
 def concat(*arrays: Array, axis: int = 0) -> Array:
     if not arrays:
         raise ShapeError("concat: there is nothing to join; give at least one array")
-    return xp_of(arrays[0]).concatenate(arrays, axis=axis)
+    xp = xp_of(arrays[0])
+    return np.concatenate(arrays, axis=axis) if xp is np else _concat_on_device(xp, arrays, axis)
+
+
+def _concat_on_device(xp: Any, arrays: tuple[Array, ...], axis: int) -> Array:
+    """One by one: for more than eight CuPy sends their addresses to the device, which a capture cannot hold."""
+    if any(a.ndim != arrays[0].ndim or not a.ndim for a in arrays):
+        raise ValueError("all arrays must have the same number of axes, at least one")
+    axis %= arrays[0].ndim
+    shape = list(arrays[0].shape)
+    shape[axis] = sum(a.shape[axis] for a in arrays)
+    y = xp.empty(tuple(shape), xp.result_type(*arrays))
+    at = [slice(None)] * y.ndim
+    start = 0
+    for a in arrays:
+        at[axis] = slice(start, start + a.shape[axis])
+        y[tuple(at)] = a
+        start += a.shape[axis]
+    return y
 
 
 def _concat_rule(i: int, g: Any, y: Any, *arrays: Any, axis: int = 0) -> Any:

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import numpy as np
+
 from minitorch.autograd.fused import Fused
 from minitorch.autograd.node import Array
 from minitorch.autograd.primitive import primitive
-from minitorch.cuda import xp_of
+from minitorch.cuda import kernels, xp_of
 from minitorch.ops.elementwise import exp
 from minitorch.ops.reduce import Axis, kept
 from minitorch.ops.shape import getitem
@@ -13,6 +15,8 @@ from minitorch.ops.shape import getitem
 
 @primitive
 def softmax(a: Array, *, axis: Axis = 1) -> Array:
+    if kernels.takes(a) and axis in (-1, a.ndim - 1):
+        return kernels.softmax(kernels.contiguous(a))
     xp = xp_of(a)
     y = a - a.max(axis=axis, keepdims=True)
     xp.exp(y, out=y)
@@ -20,7 +24,13 @@ def softmax(a: Array, *, axis: Axis = 1) -> Array:
     return y
 
 
-softmax.defvjp(lambda g, y, a, axis=1: y * (g - (g * y).sum(axis=axis, keepdims=True)))
+def _softmax_rule(g: Any, y: Any, a: Any, axis: Axis = 1) -> Any:
+    if kernels.takes(g, y) and axis in (-1, y.ndim - 1):
+        return kernels.softmax_gradient(kernels.contiguous(g), kernels.contiguous(y))
+    return y * (g - (g * y).sum(axis=axis, keepdims=True))
+
+
+softmax.defvjp(_softmax_rule)
 
 
 @primitive
@@ -56,7 +66,14 @@ def softmax_cross_entropy_reference(x: Any, t: Any) -> Any:
     return -getitem(log_softmax(x, axis=1), index=(rows, t)).sum() * (1.0 / len(t))
 
 
+def labels_for_kernels(t: Array) -> Array:
+    """Labels as kernels take them: in C order, int32 or int64."""
+    return kernels.contiguous(t if t.dtype in (np.int32, np.int64) else t.astype(np.int64))
+
+
 def _forward(x: Array, t: Array) -> tuple[Array, Array]:
+    if kernels.takes(x):
+        return kernels.softmax_cross_entropy_forward(kernels.contiguous(x), labels_for_kernels(t))
     xp = xp_of(x)
     top = x.max(axis=1, keepdims=True)
     p = x - top
@@ -70,6 +87,8 @@ def _forward(x: Array, t: Array) -> tuple[Array, Array]:
 
 
 def _backward(g: Array, y: Array, p: Array, wanted: tuple[bool, ...], x: Array, t: Array) -> tuple[Array, None]:
+    if kernels.takes(x):
+        return kernels.softmax_cross_entropy_backward(g, p, labels_for_kernels(t)), None
     xp = xp_of(x)
     d = p.copy()
     d[xp.arange(len(t)), t] -= 1

@@ -200,12 +200,12 @@ def split(hooks: Sequence[Hook]) -> tuple[list[Hook], float | None, float]:
 
 def taken(params: Sequence[Parameter]) -> bool:
     """Whether kernels take all of these Parameters: float32, in C order, and on a device."""
-    return all(xp_of(p.data) is not np and kernels.takes(p.data) for p in params)
+    return all(kernels.takes(p.data) and p.data.flags.c_contiguous for p in params)
 
 
 def _fitting(g: Array, p: Array) -> Array:
     """`g` as the kernels take it."""
-    return g if kernels.takes(g) else xp_of(g).ascontiguousarray(g.astype(p.dtype, copy=False))
+    return kernels.contiguous(g.astype(p.dtype, copy=False))
 
 
 def _same(new: list[Any], old: list[Any]) -> bool:

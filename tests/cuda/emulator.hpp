@@ -117,6 +117,12 @@ T __shfl_xor_sync(unsigned, T value, int distance) {
 
 inline int min(int a, int b) { return a < b ? a : b; }
 inline int max(int a, int b) { return a > b ? a : b; }
+inline float rsqrtf(float x) { return 1 / sqrtf(x); }
+inline float __int_as_float(int bits) {
+    float x;
+    std::memcpy(&x, &bits, 4);
+    return x;
+}
 inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
     return static_cast<unsigned __int128>(a) * b >> 64;
 }

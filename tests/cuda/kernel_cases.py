@@ -51,6 +51,8 @@ def activation(rng: Rng, put: Put) -> Iterator[Any]:
         yield db
         yield kernels.bias_activation_backward(g, saved, b, act, bias=False)[0]
         yield kernels.bias_activation(x, b, act, out=x)
+        yield kernels.bias_activation(x.reshape(-1), None, act)
+        yield kernels.bias_activation_backward(g.reshape(-1), x.reshape(-1), None, act, bias=False)[0]
 
 
 @case
@@ -61,8 +63,9 @@ def sums_of_many_rows(rng: Rng, put: Put) -> Iterator[Any]:
 
 @case
 def cross_entropy(rng: Rng, put: Put) -> Iterator[Any]:
-    for classes, dtype in ((int(rng.integers(1, 50)), np.int64), (1500, np.int32)):
-        rows = int(rng.integers(1, 30)) if classes < 1000 else 3
+    drawn = int(rng.integers(1, 33)), int(rng.integers(33, 50))
+    for classes, dtype in ((drawn[0], np.int64), (drawn[1], np.int64), (1500, np.int32)):
+        rows = int(rng.integers(1, 300 if classes < 33 else 30)) if classes < 1000 else 3
         x = normal(rng, rows, classes) * 30
         x[0, : classes // 2] = x.max()  # several are the largest
         labels = rng.integers(0, classes, rows)
@@ -70,6 +73,7 @@ def cross_entropy(rng: Rng, put: Put) -> Iterator[Any]:
         t, totals, g = put(labels.astype(dtype)), put(rng.random(3)), put(normal(rng))
         loss, p = kernels.softmax_cross_entropy_forward(put(x), t, totals)
         yield from (loss, p, totals, kernels.softmax_cross_entropy_backward(g, p, t))
+        yield kernels.accuracy(put(x), t)
     yield kernels.softmax_cross_entropy_forward(put(normal(rng, 2, 3)), put(np.array([0, 3])))[0]
     yield kernels.softmax_cross_entropy_forward(put(normal(rng, 2, 3)), put(np.array([-1, 2])))[0]
 
@@ -121,10 +125,13 @@ def batch_norm(rng: Rng, put: Put) -> Iterator[Any]:
     for shape in (shape_of_images(rng), (1, 2), (400, 5), (3, 2, 40, 41)):
         x, g = put(normal(rng, *shape) * 3 + 100), put(normal(rng, *shape))
         gamma, beta, mean, var = (put(normal(rng, shape[1])) for _ in range(4))
-        y, centre, inverse = kernels.batch_norm_forward(x, gamma, beta, mean, var, eps=1e-3, decay=0.9)
-        yield from (y, centre, inverse, mean, var)
-        yield from kernels.batch_norm_backward_all(g, x, gamma, centre, inverse)
-        yield kernels.batch_norm_forward(x, gamma, beta, None, None, eps=1e-3, decay=0.9)[0]
+        centre, spread = kernels.batch_moments(x, (mean, var), 0.9)
+        yield from (centre, spread, mean, var, *kernels.batch_moments(x))
+        yield kernels.batch_norm(x, gamma, beta, centre, spread, eps=1e-3)
+        for of_batch in (True, False):
+            settings = {"eps": 1e-3, "of_batch": of_batch}
+            yield from kernels.batch_norm_gradients(g, x, gamma, centre, spread, of_x=True, **settings)
+        yield from kernels.batch_norm_gradients(g, x, gamma, centre, spread, of_x=False, **settings)[1:]
 
 
 @case
@@ -137,6 +144,20 @@ def layer_norm(rng: Rng, put: Put) -> Iterator[Any]:
         yield from kernels.layer_norm_parameter_gradients(g, x, mean, inverse)
         yield kernels.layer_norm(x, None, None, eps=1e-3)[0]
         yield kernels.layer_norm_gradient(g, x, None, mean, inverse)
+
+
+@case
+def softmax(rng: Rng, put: Put) -> Iterator[Any]:
+    for shape in ((2, 3, int(rng.integers(1, 30)), int(rng.integers(1, 70))), (2, 1, 3, 1100)):
+        x, g = normal(rng, *shape) * 30, put(normal(rng, *shape))
+        allowed = rng.random(shape[-2:]) < 0.6
+        allowed[0] = False
+        p = kernels.softmax(put(x), scale=0.5)
+        yield from (p, kernels.softmax_gradient(g, p, scale=0.5))
+        p = put(x)
+        yield kernels.softmax(p, put(allowed), scale=0.2, out=p)
+        yield kernels.softmax(put(x), put(rng.random(shape) < 0.6))
+        yield kernels.softmax_gradient(g, p, out=g)
 
 
 @case
@@ -165,6 +186,11 @@ def pooling(rng: Rng, put: Put) -> Iterator[Any]:
     y, where = kernels.max_pool(x, **window)
     g = put(normal(rng, *y.shape))
     yield from (y, where, kernels.max_pool_gradient(g, where, shape[2:], **window))
+    wider = tuple(n + 1 if (n * s < h + p) else n for n, s, h, p in zip(  # over the edge, where that meets a pixel
+        y.shape[2:], window["stride"], shape[2:], window["pad"], strict=True
+    ))  # fmt: skip
+    y, where = kernels.max_pool(x, **window, positions=wider)
+    yield from (y, where, kernels.max_pool_gradient(put(normal(rng, *y.shape)), where, shape[2:], **window))
     yield kernels.average_pool(x, **window)
     yield kernels.average_pool_gradient(g, shape[2:], **window)
 
@@ -181,8 +207,8 @@ def columns(rng: Rng, put: Put) -> Iterator[Any]:
 
 @case
 def embedding(rng: Rng, put: Put) -> Iterator[Any]:
-    for count, width in ((int(rng.integers(1, 20)), int(rng.integers(1, 70))), (1, 1)):
-        ids = rng.integers(0, count, (int(rng.integers(1, 9)), 7))
+    for count, width, many in ((int(rng.integers(1, 20)), int(rng.integers(1, 70)), 9), (1, 1, 9), (9, 1, 1500)):
+        ids = rng.integers(0, count, (int(rng.integers(many // 3, many)), 7))
         yield kernels.add_rows(put(normal(rng, *ids.shape, width)), put(ids.astype(np.int32)), count)
 
 

@@ -10,6 +10,7 @@ import minitorch
 import minitorch.functions as F
 from minitorch import Variable
 from minitorch.cuda import kernels
+from minitorch.cuda.kernels.sort import sorted_places
 from minitorch.ops import embedding, recurrent
 from minitorch.optimizers import rules
 
@@ -151,13 +152,19 @@ def test_batch_norm(shape: tuple[int, ...]) -> None:
 
     y, gradients = differentiate(formula, g, x, gamma, beta)
     running = mean.copy(), var.copy()
-    mine, centre, inverse = kernels.batch_norm_forward(x, gamma, beta, *running, eps=eps, decay=0.75)
-    close(mine, y)
+    moments = kernels.batch_moments(x, running, 0.75)
+    close(moments[0], x.mean(axis=axes))
+    close(moments[1], x.var(axis=axes))
+    close(kernels.batch_norm(x, gamma, beta, *moments, eps=eps), y)
     close(running[0], 0.75 * mean + 0.25 * x.mean(axis=axes))
     close(running[1], 0.75 * var + 0.25 * x.var(axis=axes, ddof=1))
-    for actual, expected in zip(kernels.batch_norm_backward_all(g, x, gamma, centre, inverse), gradients, strict=True):
-        close(actual, expected, 1e-4)
-    close(kernels.batch_norm_inference(x, gamma, beta, centre, inverse), y)
+    actual = kernels.batch_norm_gradients(g, x, gamma, *moments, eps=eps, of_batch=True, of_x=True)
+    for a, expected in zip(actual, gradients, strict=True):
+        close(a, expected, 1e-4)
+    dx, *others = kernels.batch_norm_gradients(g, x, gamma, *moments, eps=eps, of_batch=False, of_x=True)
+    close(dx, g * (gamma / np.sqrt(moments[1] + np.float32(eps))).reshape(along), 1e-4)
+    for a, expected in zip(others, gradients[1:], strict=True):
+        close(a, expected, 1e-4)
 
 
 def test_layer_norm() -> None:
@@ -248,6 +255,39 @@ def test_columns(by_image: bool) -> None:
     g = normal(*columns.shape)
     back = kernels.col2im(g, x.shape, **GEOMETRY, dilation=(2, 1), by_image=by_image)
     assert (back * x).sum() == pytest.approx((g * columns).sum(), rel=1e-4)
+
+
+def test_softmax() -> None:
+    """As by the function; what is not allowed gets 0 and passes no gradient, also where nothing is."""
+    x, g, allowed = normal(2, 3, 5), normal(2, 3, 5), RNG.random((3, 5)) < 0.5
+    allowed[1] = False
+    y, (dx,) = differentiate(lambda x: F.softmax(0.5 * x, axis=-1), g, x)
+    p = kernels.softmax(x, scale=0.5)
+    close(p, y)
+    close(kernels.softmax_gradient(g, p, scale=0.5), dx)
+    e = np.exp(x) * allowed
+    some = kernels.softmax(x, allowed, out=x)
+    assert some is x
+    close(some, e / np.maximum(e.sum(axis=-1, keepdims=True), 1e-30))
+    assert not kernels.softmax_gradient(g, some)[:, ~allowed].any()
+
+
+@pytest.mark.parametrize("count", [1, 5, 2048, 2049, 9000])
+def test_sorting(count: int) -> None:
+    """By number, and where numbers are equal by place."""
+    ids = RNG.integers(0, 50, count)
+    keys = sorted_places(ids)[:count]
+    places = np.argsort(ids, kind="stable")
+    np.testing.assert_array_equal(keys & np.uint64(0xFFFFFFFF), places.astype(np.uint64))
+    np.testing.assert_array_equal(keys >> np.uint64(32), ids[places].astype(np.uint64))
+
+
+def test_accuracy() -> None:
+    """The share of rows whose largest element, the first of equals, is at the label."""
+    x = np.array([[0, 1, 1], [3, 1, 1], [0, 0, 2]], np.float32)
+    share = kernels.accuracy(x, np.array([1, 2, 2]))
+    assert share == np.float32(2 / 3)
+    assert share.dtype == np.float32
 
 
 def test_rows_are_added_by_number() -> None:

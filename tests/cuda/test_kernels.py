@@ -18,6 +18,7 @@ from fake_cupy.kernel import DTYPES, parameters_of
 from minitorch.cuda import kernels
 from minitorch.cuda.kernels import KERNELS, source
 from minitorch.cuda.kernels.kernel import BLOCK, FOLDER
+from minitorch.cuda.kernels.sort import TILE
 from minitorch.cuda.kernels.update import ADDRESSES, CHUNK, TENSORS
 from minitorch.errors import DTypeError, ShapeError
 
@@ -118,6 +119,7 @@ def test_constants_agree() -> None:
     """Sizes that Python and CUDA both know are the same."""
     assert f"#define BLOCK {BLOCK} " in source("sums")
     assert f"#define CHUNK {CHUNK}\n#define TENSORS {TENSORS}\n" in source("update")
+    assert f"#define TILE {TILE} " in source("sort")
     assert "enum { " + ", ".join(kernels.ACTIVATIONS).upper() + " }" in source("activation")
     assert f"#define VALUES {kernels.VALUES}\n" in source("totals")
     assert ADDRESSES.itemsize + 14 * 8 < 4096  # the arguments of a launch
@@ -143,15 +145,19 @@ def test_launchers_move_nothing() -> None:
         kernels.sgd(tensors, [g], lr=lr, clip=clip)
         kernels.dropped(x, 0.5, seed=0, step=step, draw=0)
         kernels.add_rows(x, t, 3)
-    assert fake_cupy.machine.launches[0] == "cross_entropy_forward"
+    assert fake_cupy.machine.launches[0] == "cross_entropy_small"
 
 
+@pytest.mark.usefixtures("_installed")
 def test_what_kernels_take() -> None:
-    """float32 in C order; None is passed over."""
-    a = np.zeros((2, 3), np.float32)
-    assert kernels.takes(a, None, a[1])
-    assert not kernels.takes(a, a.T)
+    """float32 on a device; None is passed over. What is not in C order is copied."""
+    a = cupy.zeros((2, 3), np.float32)
+    assert kernels.takes(a, None, a.T)
+    assert not kernels.takes(a, a.get())
     assert not kernels.takes(a.astype(np.float64))
+    assert not kernels.takes(a[:0])
+    assert kernels.contiguous(a) is a
+    assert kernels.contiguous(a.T).flags.c_contiguous
 
 
 @pytest.mark.parametrize(

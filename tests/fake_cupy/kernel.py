@@ -17,7 +17,7 @@ Runner = Callable[[str, tuple[int, ...], tuple[int, ...], tuple[Any, ...]], None
 
 DTYPES = {
     "float": np.float32, "double": np.float64, "int": np.int32, "uint32": np.uint32, "long long": np.int64,
-    "uint64": np.uint64, "unsigned char": np.uint8,
+    "uint64": np.uint64, "unsigned char": np.uint8, "bool": np.bool_,
 }  # fmt: skip
 LIMITS = (2**31 - 1, 65535, 65535)  # blocks of a grid in each direction
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from minitorch.cuda.array_module import xp_of
-from minitorch.cuda.kernels.kernel import blocks_for, channel_grid, channels_of, kernel
-from minitorch.cuda.kernels.sums import runs_of, total_of
+from minitorch.cuda.kernels.kernel import blocks_for, channels_of, kernel
+from minitorch.cuda.kernels.sums import channel_sums, runs_of
 
 Array = Any
 
@@ -79,8 +79,11 @@ def activation_backward_bias(
 
 
 def bias_activation(x: Array, b: Array | None, act: str, out: Array | None = None) -> Array:
-    """`act(x + b)` for x (N, C, ...), b (C,) or None, and `act` of ACTIVATIONS; written to `out`, which may be x."""
-    _, channels, inner = channels_of(x.shape)
+    """`act(x + b)` for x (N, C, ...), b (C,), and `act` of ACTIVATIONS; written to `out`, which may be x.
+
+    Without b, x may have any shape.
+    """
+    _, channels, inner = (1, 1, x.size) if b is None else channels_of(x.shape)
     y = xp_of(x).empty_like(x) if out is None else out
     activation_forward(
         blocks_for(x.size, 1024), x, b, y, np.int32(x.size), np.int32(channels), np.int32(inner),
@@ -94,6 +97,8 @@ def bias_activation_backward(
 ) -> tuple[Array, Array | None]:
     """The gradients of x and, if `bias`, of b: given g (N, C, ...), that of `bias_activation(x, b, act)`.
 
+    Without b and `bias`, g may have any shape.
+
     Args:
         g: the gradient of y.
         saved: y; for "gelu" x; for "none" it is not used, and the first result is `g` itself.
@@ -101,7 +106,7 @@ def bias_activation_backward(
         act: one of ACTIVATIONS.
         bias: whether the gradient of b is wanted.
     """
-    images, channels, inner = channels_of(g.shape)
+    images, channels, inner = (1, 1, g.size) if b is None and not bias else channels_of(g.shape)
     xp, number = xp_of(g), np.int32(ACTIVATIONS.index(act))
     sizes = np.int32(channels), np.int32(inner), number
     dx = None if act == "none" else xp.empty_like(g)
@@ -109,8 +114,9 @@ def bias_activation_backward(
         if dx is not None:
             activation_backward(blocks_for(g.size, 1024), g, saved, b, dx, np.int32(g.size), *sizes)
         return (g if dx is None else dx), None
-    across, runs = channel_grid(images, channels, inner)
-    partial = xp.empty((1, runs, channels), np.float32)
     saved = None if dx is None else saved
-    activation_backward_bias((across, runs), g, saved, b, dx, partial, np.int32(images), *sizes)
-    return (g if dx is None else dx), total_of(partial)[0]
+    (db,) = channel_sums(
+        xp, (images, channels, inner), 1,
+        lambda grid, partial: activation_backward_bias(grid, g, saved, b, dx, partial, np.int32(images), *sizes),
+    )  # fmt: skip
+    return (g if dx is None else dx), db

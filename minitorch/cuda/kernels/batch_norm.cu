@@ -19,11 +19,11 @@ KERNEL batch_norm_moments(const float* x, float* partial, int images, int channe
     });
 }
 
-// The mean and 1 / sqrt(variance + eps) of each channel, and the running mean and (unbiased) variance moved towards
-// them by 1 - decay, unless they are null. Runs are put together as by Chan, Golub and LeVeque, 1979.
+// The mean and the variance of each channel, and the running mean and (unbiased) variance moved towards them by
+// 1 - decay, unless they are null. Runs are put together as by Chan, Golub and LeVeque, 1979.
 KERNEL batch_norm_statistics(
-    const float* partial, float* mean, float* inverse, float* running_mean, float* running_var, int runs, int images,
-    int channels, int inner, float eps, float decay) {
+    const float* partial, float* mean, float* var, float* running_mean, float* running_var, int runs, int images,
+    int channels, int inner, float decay) {
     double total = double(images) * inner;
     for (int c = FIRST; c < channels; c += STEP) {
         double sum = 0, squares = 0;
@@ -36,7 +36,7 @@ KERNEL batch_norm_statistics(
             squares += partial[(runs + r) * channels + c] + count * d * d;
         }
         mean[c] = centre;
-        inverse[c] = 1 / sqrt(squares / total + eps);
+        var[c] = squares / total;
         if (running_mean) {
             double unbiased = squares / (total > 1 ? total - 1 : 1);
             running_mean[c] = decay * running_mean[c] + (1 - decay) * float(centre);
@@ -45,34 +45,33 @@ KERNEL batch_norm_statistics(
     }
 }
 
-// y = (x - mean) inverse gamma + beta
+// y = (x - mean) / sqrt(var + eps) gamma + beta
 KERNEL batch_norm_apply(
-    const float* x, const float* mean, const float* inverse, const float* gamma, const float* beta, float* y, int size,
-    int channels, int inner) {
+    const float* x, const float* mean, const float* var, const float* gamma, const float* beta, float* y, int size,
+    int channels, int inner, float eps) {
     for (int i = FIRST; i < size; i += STEP) {
         int c = i / inner % channels;
-        y[i] = (x[i] - mean[c]) * inverse[c] * gamma[c] + beta[c];
+        y[i] = (x[i] - mean[c]) * rsqrtf(var[c] + eps) * gamma[c] + beta[c];
     }
 }
 
-// The sums of g z and of g for the gradients of gamma and beta, (2, runs, channels), with z = (x - mean) inverse.
+// The sums of g z and of g for the gradients of gamma and beta, (2, runs, channels); z = (x - mean) / sqrt(var + eps).
 KERNEL batch_norm_backward_sums(
-    const float* g, const float* x, const float* mean, const float* inverse, float* partial, int images, int channels,
-    int inner) {
+    const float* g, const float* x, const float* mean, const float* var, float* partial, int images, int channels,
+    int inner, float eps) {
     channel_sums<2>(images, channels, inner, partial, [&](int i, int c, float* sums) {
-        sums[0] += g[i] * (x[i] - mean[c]) * inverse[c];
+        sums[0] += g[i] * (x[i] - mean[c]) * rsqrtf(var[c] + eps);
         sums[1] += g[i];
     });
 }
 
-// dx = gamma inverse (g - (dbeta + z dgamma) / total), for sums (dgamma, dbeta) of all elements of each channel.
+// dx = gamma / sqrt(var + eps) (g - (dbeta + z dgamma) / total); with total infinite, mean and var are constants.
 KERNEL batch_norm_backward(
-    const float* g, const float* x, const float* mean, const float* inverse, const float* gamma, const float* sums,
-    float* dx, int size, int channels, int inner, float total) {
-    const float *dgamma = sums, *dbeta = sums + channels;
+    const float* g, const float* x, const float* mean, const float* var, const float* gamma, const float* dgamma,
+    const float* dbeta, float* dx, int size, int channels, int inner, float total, float eps) {
     for (int i = FIRST; i < size; i += STEP) {
         int c = i / inner % channels;
-        float z = (x[i] - mean[c]) * inverse[c];
-        dx[i] = gamma[c] * inverse[c] * (g[i] - (dbeta[c] + z * dgamma[c]) / total);
+        float inverse = rsqrtf(var[c] + eps), z = (x[i] - mean[c]) * inverse;
+        dx[i] = gamma[c] * inverse * (g[i] - (dbeta[c] + z * dgamma[c]) / total);
     }
 }

@@ -58,6 +58,49 @@ KERNEL cross_entropy_forward(
         forward<32>(x, t, wide, p, losses, hits, rows, classes);
 }
 
+// All of it in one launch, of one block with a thread to a row: for few classes and rows.
+KERNEL cross_entropy_small(
+    const float* x, const void* t, int wide, float* p, float* loss, double* totals, int rows, int classes) {
+    double sum = 0, right = 0;
+    for (int r = threadIdx.x; r < rows; r += BLOCK) {
+        const float* row = x + r * classes;
+        int where = 0;
+#pragma unroll 1
+        for (int c = 1; c < classes; ++c)
+            if (row[c] > row[where]) where = c;
+        float top = row[where], total = 0;
+#pragma unroll 1
+        for (int c = 0; c < classes; ++c) total += expf(row[c] - top);
+#pragma unroll 1
+        for (int c = 0; c < classes; ++c) p[r * classes + c] = expf(row[c] - top) / total;
+        long long label = label_at(t, wide, r);
+        sum += label >= 0 && label < classes ? logf(total) - (row[label] - top) : nanf("");
+        right += label == where ? 1 : 0;
+    }
+    sum = group_sum<BLOCK>(sum);
+    right = group_sum<BLOCK>(right);
+    if (threadIdx.x == 0) {
+        loss[0] = sum / rows;
+        if (totals) totals[0] += sum, totals[1] += right, totals[2] += rows;
+    }
+}
+
+// The share of rows of x (rows, classes) whose largest element is at their label; for one block, a warp to a row.
+KERNEL row_accuracy(const float* x, const void* t, int wide, float* share, int rows, int classes) {
+    float right = 0;
+    for (int r = threadIdx.x / 32; r < rows; r += BLOCK / 32) {
+        const float* row = x + r * classes;
+        float top = row[0];
+        int where = classes;
+        for (int c = threadIdx.x % 32; c < classes; c += 32)
+            if (row[c] > top || where == classes) top = row[c], where = c;
+        group_argmax<32>(top, where);
+        if (threadIdx.x % 32 == 0) right += label_at(t, wide, r) == where ? 1 : 0;
+    }
+    right = group_sum<BLOCK>(right);
+    if (threadIdx.x == 0) share[0] = right / rows;
+}
+
 // The mean loss, and the sums added to totals, (loss, hits, rows), unless it is null. For one block.
 KERNEL cross_entropy_totals(const float* losses, const float* hits, float* loss, double* totals, int rows) {
     double sum = 0, right = 0;

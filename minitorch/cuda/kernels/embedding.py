@@ -7,17 +7,19 @@ import numpy as np
 
 from minitorch.cuda.array_module import xp_of
 from minitorch.cuda.kernels.kernel import BLOCK, MAX_BLOCKS, kernel
+from minitorch.cuda.kernels.sort import PLACE, sorted_places
 
 Array = Any
 
 
 @kernel("embedding")
-def segment_sums(g: Array, order: Array, ids: Array, out: Array, count: int, rows: int, width: int) -> None:
-    """out[i] = the sum of the rows g[order[j]] over all j with ids[j] == i, for `ids` in ascending order."""
+def segment_sums(g: Array, keys: Array, out: Array, count: int, rows: int, width: int) -> None:
+    """out[i] = the sum of the rows g[j] over all j with number i, given keys (number << 32 | j) in ascending order."""
     g = g.reshape(count, width)
-    for i in np.unique(ids):
-        if 0 <= i < rows:
-            out[i] = g[order[ids == i]].sum(axis=0)
+    ids, places = (keys[:count] >> np.uint64(32)).astype(np.int64), (keys[:count] & np.uint64(PLACE)).astype(np.int64)
+    out[...] = 0
+    for i in np.unique(ids[ids < rows]):
+        out[i] = g[places[ids == i]].sum(axis=0)
 
 
 def add_rows(g: Array, ids: Array, count: int) -> Array:
@@ -25,10 +27,8 @@ def add_rows(g: Array, ids: Array, count: int) -> Array:
     xp = xp_of(g)
     inner = g.shape[ids.ndim :]
     width = math.prod(inner)
-    ids = ids.reshape(-1).astype(np.int64, copy=False)
-    order = xp.argsort(ids, kind="stable")
-    out = xp.zeros((count, width), np.float32)
-    grid = (max(1, min(-(-ids.size // (BLOCK // 32)), MAX_BLOCKS)), -(-max(width, 1) // 32))
-    sizes = np.int32(ids.size), np.int32(count), np.int32(width)
-    segment_sums(grid, g, order, ids[order], out, *sizes)
+    out = xp.empty((count, width), np.float32)
+    keys = sorted_places(ids.reshape(-1).astype(np.int64, copy=False))
+    grid = (max(1, min(-(-(ids.size + 1) // (BLOCK // 32)), MAX_BLOCKS)), -(-max(width, 1) // 32))
+    segment_sums(grid, g, keys, out, np.int32(ids.size), np.int32(count), np.int32(width))
     return out.reshape((count, *inner))

@@ -5,6 +5,7 @@ A kernel is compiled at its first launch on a device, which must not fall into a
 """
 
 import functools
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,18 +83,39 @@ def blocks_for(size: int, per_block: int = BLOCK) -> Grid:
 
 
 def takes(*arrays: Array) -> bool:
-    """Whether kernels take these arrays (None is passed over): float32, in C order, fewer than 2**31 elements each."""
-    return all(a is None or (a.dtype == np.float32 and a.flags.c_contiguous and a.size < 2**31) for a in arrays)
+    """Whether kernels compute with these arrays (None is passed over): on a device, float32, fewer than 2**31 elements.
+
+    They must be in C order too: see `contiguous`.
+    """
+    for a in arrays:
+        if a is not None and (xp_of(a) is np or a.dtype != np.float32 or not 0 < a.size < 2**31):
+            return False
+    return True
+
+
+def contiguous(a: Array) -> Array:
+    """`a` in C order: itself if it is so, else a copy."""
+    return a if a.flags.c_contiguous else a.copy("C")
 
 
 def channels_of(shape: tuple[int, ...]) -> tuple[int, int, int]:
     """Shape (N, C, ...) as (images, channels, inner): N, C, and the number of elements of one channel of one image."""
     images, channels, *rest = shape
-    return images, channels, int(np.prod(rest, dtype=np.int64))
+    return images, channels, math.prod(rest)
 
 
 def channel_grid(images: int, channels: int, inner: int) -> tuple[int, int]:
-    """The grid for `channel_sums` of `common.cuh`: channels (or 32 of them) across, and runs of their elements down."""
+    """The grid for `channel_sums` of `common.cuh`: channels (or 32 of them) across, and runs of their elements down.
+
+    A small batch is one run, so that there are no sums of runs to add up.
+    """
+    if inner == 1 and images <= 256:
+        return -(-channels // 32), 1
     across = -(-channels // 32) if inner == 1 else channels
     rows = images if inner == 1 else images * inner // 32
     return across, max(1, min(rows // 32, MAX_BLOCKS // across, 128))
+
+
+def row_grid(rows: int, columns: int) -> Grid:
+    """The grid of kernels that give a row to a block, or to each warp of it where rows are short."""
+    return blocks_for(rows, 1 if columns > 1024 else BLOCK // 32)

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from minitorch.cuda.array_module import xp_of
-from minitorch.cuda.kernels.kernel import BLOCK, blocks_for, channel_grid, kernel
-from minitorch.cuda.kernels.sums import runs_of, total_of
+from minitorch.cuda.kernels.kernel import kernel, row_grid
+from minitorch.cuda.kernels.sums import channel_sums, runs_of
 
 Array = Any
 
@@ -55,7 +55,7 @@ def layer_norm(x: Array, gamma: Array | None, beta: Array | None, *, eps: float)
     rows = x.size // max(columns, 1)
     y, mean, inverse = xp.empty_like(x), xp.empty(rows, np.float32), xp.empty(rows, np.float32)
     layer_norm_forward(
-        _row_grid(rows, columns), x, gamma, beta, y, mean, inverse, np.int32(rows), np.int32(columns), np.float32(eps)
+        row_grid(rows, columns), x, gamma, beta, y, mean, inverse, np.int32(rows), np.int32(columns), np.float32(eps)
     )
     return y, mean, inverse
 
@@ -64,7 +64,7 @@ def layer_norm_gradient(g: Array, x: Array, gamma: Array | None, mean: Array, in
     """The gradient of x, given g and what `layer_norm` was given and returned."""
     rows, columns = mean.size, x.shape[-1]
     dx = xp_of(x).empty_like(x)
-    grid = _row_grid(rows, columns)
+    grid = row_grid(rows, columns)
     layer_norm_backward(grid, g, x, gamma, mean, inverse, dx, np.int32(rows), np.int32(columns))
     return dx
 
@@ -72,12 +72,9 @@ def layer_norm_gradient(g: Array, x: Array, gamma: Array | None, mean: Array, in
 def layer_norm_parameter_gradients(g: Array, x: Array, mean: Array, inverse: Array) -> tuple[Array, Array]:
     """The gradients of gamma and beta."""
     rows, columns = mean.size, x.shape[-1]
-    across, runs = channel_grid(rows, columns, 1)
-    partial = xp_of(x).empty((2, runs, columns), np.float32)
-    layer_norm_backward_sums((across, runs), g, x, mean, inverse, partial, np.int32(rows), np.int32(columns))
-    dgamma, dbeta = total_of(partial)
+    sizes = np.int32(rows), np.int32(columns)
+    dgamma, dbeta = channel_sums(
+        xp_of(x), (rows, columns, 1), 2,
+        lambda grid, partial: layer_norm_backward_sums(grid, g, x, mean, inverse, partial, *sizes),
+    )  # fmt: skip
     return dgamma, dbeta
-
-
-def _row_grid(rows: int, columns: int) -> tuple[int, ...]:
-    return blocks_for(rows, 1 if columns > 1024 else BLOCK // 32)

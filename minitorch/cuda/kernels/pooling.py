@@ -47,12 +47,12 @@ def average_pool_backward(g: Array, dx: Array, w: Any, planes: int) -> None:
     dx /= places[0] * places[1]
 
 
-def max_pool(x: Array, kernel: Pair, stride: Pair, pad: Pair) -> tuple[Array, Array]:
+def max_pool(x: Array, kernel: Pair, stride: Pair, pad: Pair, positions: Pair | None = None) -> tuple[Array, Array]:
     """The largest element under each position of the window, for x (N, C, H, W), and its index in its plane, int32.
 
-    Padding never wins; of equals the first does, row by row.
+    Padding never wins; of equals the first does, row by row. By default `positions` are those inside the padded image.
     """
-    w = window_of(x.shape[-2:], kernel, stride, pad)
+    w = window_of(x.shape[-2:], kernel, stride, pad, positions=positions)
     y = _positions(x, w, np.float32)
     where = _positions(x, w, np.int32)
     max_pool_forward(blocks_for(y.size), x, y, where, w, _planes(x))
@@ -61,7 +61,7 @@ def max_pool(x: Array, kernel: Pair, stride: Pair, pad: Pair) -> tuple[Array, Ar
 
 def max_pool_gradient(g: Array, where: Array, size: Pair, kernel: Pair, stride: Pair, pad: Pair) -> Array:
     """The gradient of x, with images of `size`, given g and `where` as `max_pool` returned it."""
-    w = window_of(size, kernel, stride, pad)
+    w = window_of(size, kernel, stride, pad, positions=g.shape[-2:])
     dx = xp_of(g).empty((*g.shape[:-2], *size), np.float32)
     max_pool_backward(blocks_for(dx.size), g, where, dx, w, _planes(g))
     return dx

@@ -1,27 +1,45 @@
-"""The second stage of sums over channels, always added in the same order."""
+"""Sums over channels, in one launch or two, always added in the same order."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from minitorch.cuda.array_module import xp_of
-from minitorch.cuda.kernels.kernel import blocks_for, kernel
+from minitorch.cuda.kernels.kernel import Grid, blocks_for, channel_grid, kernel
 
 Array = Any
+Sizes = tuple[int, int, int]  # images, channels, inner
 
 
 @kernel("sums")
-def add_partials(partial: Array, out: Array, sums: int, runs: int, channels: int) -> None:
-    """Sum partial (sums, runs, channels) over its middle axis."""
-    out[...] = partial.sum(axis=1)
+def add_partials(partial: Array, first: Array, second: Array | None, runs: int, channels: int) -> None:
+    """Sum partial (1 or 2, runs, channels) over its middle axis, into one or two arrays (channels,)."""
+    first[...] = partial[0].sum(axis=0)
+    if second is not None:
+        second[...] = partial[1].sum(axis=0)
 
 
-def total_of(partial: Array) -> Array:
-    """The sum (sums, channels) of partial (sums, runs, channels) over its middle axis."""
-    sums, runs, channels = partial.shape
-    out = xp_of(partial).empty((sums, channels), np.float32)
-    add_partials(blocks_for(out.size), partial, out, np.int32(sums), np.int32(runs), np.int32(channels))
-    return out
+def channel_sums(xp: Any, sizes: Sizes, sums: int, launch: Callable[[Grid, Array], None]) -> list[Array]:
+    """One or two sums over channels, arrays (channels,) of their own.
+
+    Args:
+        xp: the array module.
+        sizes: (images, channels, inner) of what is summed.
+        sums: how many, 1 or 2.
+        launch: given a grid and an array (sums, runs, channels), it launches the kernel that writes sums over runs.
+    """
+    channels = sizes[1]
+    across, runs = channel_grid(*sizes)
+    if runs == sums == 1:
+        total = xp.empty(channels, np.float32)
+        launch((across, 1), total.reshape(1, 1, channels))
+        return [total]
+    partial = xp.empty((sums, runs, channels), np.float32)
+    launch((across, runs), partial)
+    totals = [xp.empty(channels, np.float32) for _ in range(sums)]
+    second = totals[1] if sums == 2 else None
+    add_partials(blocks_for(sums * channels), partial, totals[0], second, np.int32(runs), np.int32(channels))
+    return totals
 
 
 def runs_of(a: Array, runs: int) -> list[Array]:

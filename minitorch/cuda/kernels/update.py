@@ -12,7 +12,7 @@ import attrs
 import numpy as np
 
 from minitorch.cuda.array_module import xp_of
-from minitorch.cuda.kernels.kernel import kernel, takes
+from minitorch.cuda.kernels.kernel import kernel
 from minitorch.errors import ShapeError
 
 Array = Any
@@ -104,7 +104,7 @@ def address_of(a: Array) -> int:
 
 def _check(owner: str, *arrays: Array) -> None:
     for a in arrays:
-        if not takes(a) or a.shape != arrays[0].shape:
+        if a.dtype != np.float32 or not a.flags.c_contiguous or a.shape != arrays[0].shape:
             raise ShapeError(
                 f"{owner}: got {a.dtype} {a.shape} beside a parameter {arrays[0].shape}; parameters, state and "
                 "gradients must be float32, in C order and of one shape"

@@ -17,16 +17,22 @@ FIELDS = (
 WINDOW = np.dtype([(name, np.int32) for name in FIELDS])  # struct Window of common.cuh
 
 
-def window_of(size: Pair, kernel: Pair, stride: Pair, pad: Pair, dilation: Pair = (1, 1)) -> Any:
+def window_of(
+    size: Pair, kernel: Pair, stride: Pair, pad: Pair, dilation: Pair = (1, 1), positions: Pair | None = None
+) -> Any:
     """A window of `kernel` over images of `size`; its `rows` and `columns` are the positions down and across.
+
+    By default `positions` are those at which it lies inside the padded image.
 
     Raises:
         ShapeError: the window does not fit into the padded image.
     """
-    positions = [
-        (n + 2 * p - (k - 1) * d - 1) // s + 1
-        for n, k, s, p, d in zip(size, kernel, stride, pad, dilation, strict=True)
-    ]
+    if positions is None:
+        down, across = (
+            (n + 2 * p - (k - 1) * d - 1) // s + 1
+            for n, k, s, p, d in zip(size, kernel, stride, pad, dilation, strict=True)
+        )
+        positions = down, across
     if min(positions) < 1:
         raise ShapeError(
             f"a window of {kernel} with dilation {dilation} does not fit into images of {size} padded by {pad}; make "
