@@ -207,7 +207,7 @@ def test_cifar_cnn_draws_its_curves(run):
     pytest.importorskip("matplotlib")
     arguments = ["--epochs", "1", "--batch-size", "20", "--channels", "2", "--pictures", "p"]
     out, _ = run("cifar_cnn.py", *arguments)
-    assert sorted(path.name for path in Path("p").iterdir()) == ["curves.png", "samples.png"]
+    assert sorted(path.name for path in Path("p").glob("*.png")) == ["curves.png", "samples.png"]
     assert re.fullmatch(r"test accuracy \d\.\d{4} after 3 steps", out.splitlines()[-1])
 
 

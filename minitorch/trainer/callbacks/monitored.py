@@ -20,7 +20,7 @@ def metric_named(name: str, metrics: Mapping[str, float], owner: str) -> float:
     """
     if name in metrics:
         return metrics[name]
-    near = difflib.get_close_matches(name, metrics, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name, metrics, n=1, cutoff=0.7)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise ConfigError(
         f"{owner}: no metric is named {name!r}; {hint}there is {', '.join(metrics)} (those of validation need a "
