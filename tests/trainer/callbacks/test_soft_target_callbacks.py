@@ -197,7 +197,7 @@ def test_on_a_device_nothing_is_moved(make, images):
         (np.ones(3), r"got a ndarray as batch; it takes pairs of arrays \(x, t\)"),
         ((np.ones((3, 2)),), r"got a tuple of 1 as batch; it takes pairs"),
         ((np.ones((3, 2)), np.zeros(2, int)), r"x \(3, 2\) and t \(2,\) are no samples with their targets"),
-        ((np.ones((3, 2)), np.zeros(3)), r"t is float64\(3,\); it takes class numbers, integers \(N,\), or soft targets"),
+        ((np.ones((3, 2)), np.zeros(3)), r"t is float64\(3,\); it takes class numbers, integers \(N,\), or soft"),
         ((np.ones((3, 2)), np.array([0, 1, 3])), r"t has classes from 0 to 3, but classes=3 are 0 to 2"),
     ],
 )  # fmt: skip
