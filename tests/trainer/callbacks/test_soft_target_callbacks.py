@@ -197,7 +197,7 @@ def test_on_a_device_nothing_is_moved(make, images):
         (np.ones(3), r"got a ndarray as batch; it takes pairs of arrays \(x, t\)"),
         ((np.ones((3, 2)),), r"got a tuple of 1 as batch; it takes pairs"),
         ((np.ones((3, 2)), np.zeros(2, int)), r"x \(3, 2\) and t \(2,\) are no samples with their targets"),
-        ((np.ones((3, 2)), np.zeros(3)), r"t is float64\(3,\); it takes class numbers, integers \(N,\), or soft"),
+        ((np.ones((3, 2)), np.zeros(3)), r"t is float64\(3,\); it takes class numbers, integers \(N,\), or"),
         ((np.ones((3, 2)), np.array([0, 1, 3])), r"t has classes from 0 to 3, but classes=3 are 0 to 2"),
     ],
 )  # fmt: skip
@@ -211,9 +211,7 @@ def test_samples_that_cannot_be_mixed():
     """Integers have no means, and flat samples no boxes."""
     with pytest.raises(DataError, match=r"MixUp: x is uint8; only floats can be mixed: convert them in the data set"):
         mixed(MixUp(C), np.ones((3, 4), np.uint8), np.arange(3))
-    with pytest.raises(
-        DataError, match=r"CutMix: samples of shape \(4,\) with shape=None are no images \(\.\.\., H, W\)"
-    ):
+    with pytest.raises(DataError, match=r"CutMix: samples of shape \(4,\) with shape=None are no images"):
         mixed(CutMix(C), np.ones((3, 4), np.float32), np.arange(3))
 
 
