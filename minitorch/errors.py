@@ -61,6 +61,10 @@ class HookError(MinitorchError, TypeError):
     """A class defines an `on_...` method that is no hook."""
 
 
+class InjectedError(MinitorchError, RuntimeError):
+    """What the callback `Chaos` raises, and nothing else does."""
+
+
 class NonFiniteError(MinitorchError, ArithmeticError):
     """A loss or metric became NaN or infinite."""
 

@@ -286,9 +286,12 @@ class Parameter(Variable):
         requires_grad: False for what is kept with the weights but not trained, such as running averages.
         shape: where `data` is None, the shape it is to get, None for each size that is not known yet.
         dtype: where `data` is None, the dtype it is to get.
+
+    Attributes:
+        trainable: what `requires_grad` was when it was made: True also while it is frozen.
     """
 
-    __slots__ = ("_dtype", "_on_gpu", "_shape")
+    __slots__ = ("_dtype", "_on_gpu", "_shape", "trainable")
 
     def __init__(
         self,
@@ -300,6 +303,7 @@ class Parameter(Variable):
         dtype: Any = np.float32,
     ) -> None:
         super().__init__(data, name, requires_grad)
+        self.trainable = requires_grad
         self._shape = shape
         self._dtype = np.dtype(dtype)
         self._on_gpu = False

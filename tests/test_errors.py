@@ -22,6 +22,7 @@ EXPECTED = {
     "CheckpointError": ValueError,
     "InUseError": BlockingIOError,
     "HookError": TypeError,
+    "InjectedError": RuntimeError,
     "NonFiniteError": ArithmeticError,
     "SyncError": RuntimeError,
 }

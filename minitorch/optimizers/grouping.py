@@ -68,22 +68,24 @@ def checked(
         for name in options:
             if name not in names:
                 raise ConfigError(
-                    f"{owner}: groups[{pattern!r}] has no option {name!r}{_hint(name, names)}; the options are "
+                    f"{owner}: groups[{pattern!r}] has no option {name!r}{hint(name, names)}; the options are "
                     f"{', '.join(names) or 'none'}"
                 )
         if not any(fnmatchcase(path, pattern) for path in paths):
             raise ConfigError(
-                f"{owner}: groups[{pattern!r}] matches no Parameter{_hint(pattern, paths)}; the paths are "
-                f"{_listed(paths)}"
+                f"{owner}: groups[{pattern!r}] matches no Parameter{hint(pattern, paths)}; the paths are "
+                f"{listed(paths)}"
             )
     return {pattern: dict(options) for pattern, options in groups.items()}
 
 
-def _hint(name: str, known: Iterable[str]) -> str:
+def hint(name: str, known: Iterable[str]) -> str:
+    """What of `known` a misspelt `name` may have meant, as part of a message; nothing where nothing is like it."""
     near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
     return f" (is it {' or '.join(near)}?)" if near else ""
 
 
-def _listed(paths: list[str], most: int = 10) -> str:
+def listed(paths: list[str], most: int = 10) -> str:
+    """The first few of `paths`, and how many more there are."""
     more = f" and {len(paths) - most} more" if len(paths) > most else ""
     return ", ".join(paths[:most]) + more

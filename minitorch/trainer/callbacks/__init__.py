@@ -1,6 +1,7 @@
 """Callbacks, one concept a file."""
 
 from minitorch.trainer.callback import Callback
+from minitorch.trainer.callbacks.chaos import Chaos
 from minitorch.trainer.callbacks.checkpoint import Checkpoint, restore
 from minitorch.trainer.callbacks.confusion_matrix import ConfusionMatrix
 from minitorch.trainer.callbacks.console_logger import ConsoleLogger
@@ -10,6 +11,7 @@ from minitorch.trainer.callbacks.device_stats import DeviceStats
 from minitorch.trainer.callbacks.early_stopping import EarlyStopping
 from minitorch.trainer.callbacks.ema import EMA
 from minitorch.trainer.callbacks.epoch_timer import EpochTimer
+from minitorch.trainer.callbacks.freeze import Freeze, Unfreeze
 from minitorch.trainer.callbacks.gradient_accumulation import GradientAccumulation
 from minitorch.trainer.callbacks.gradient_clipping import GradientClipping
 from minitorch.trainer.callbacks.jsonl_logger import JSONLLogger
@@ -31,6 +33,7 @@ __all__ = [
     "EMA",
     "SWA",
     "CSVLogger",
+    "Chaos",
     "Checkpoint",
     "ConfusionMatrix",
     "ConsoleLogger",
@@ -39,6 +42,7 @@ __all__ = [
     "DeviceStats",
     "EarlyStopping",
     "EpochTimer",
+    "Freeze",
     "GradientAccumulation",
     "GradientClipping",
     "JSONLLogger",
@@ -54,6 +58,7 @@ __all__ = [
     "SampleImages",
     "Summary",
     "TensorBoardLogger",
+    "Unfreeze",
     "WandbLogger",
     "default_callbacks",
     "model_summary",

@@ -31,7 +31,8 @@ class LRSchedule(LearningRate):
         Trainer(model, SGD(0.1), loss=loss, callbacks=[LRSchedule(schedule), ConsoleLogger()])
 
     Groups of Parameters keep their share of the learning rate of the optimizer, so all move in proportion. The one of
-    the last update is added to the metrics of log intervals and epochs, as `lr`. A resumed run has nothing to catch
+    the last update is added to the metrics of log intervals and epochs, as `lr`, or as `lr_NAME` for each of several
+    optimizers. A resumed run has nothing to catch
     up with, since the share is a function of the counters of the run.
 
     Args:

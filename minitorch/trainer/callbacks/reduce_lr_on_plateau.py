@@ -81,5 +81,5 @@ class ReduceLROnPlateau(LearningRate):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from there."""
         check_keys(type(self).__name__, self.state_dict(), state)
-        self._base, self._reduced, self._cooling = state["base"], state["reduced"], state["cooling"]
+        self._bases, self._reduced, self._cooling = dict(state["bases"]), state["reduced"], state["cooling"]
         self._progress = Progress(state["best"], state["waited"])

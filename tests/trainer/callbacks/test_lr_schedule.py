@@ -6,7 +6,8 @@ import pytest
 import resumed_runs
 import small_runs
 
-from minitorch import Every
+import minitorch.functions as F
+from minitorch import Every, Trainer
 from minitorch.errors import ConfigError
 from minitorch.models import MLP
 from minitorch.optimizers import SGD, Adam, Optimizer
@@ -85,6 +86,23 @@ def test_a_run_that_failed_at_its_first_step_leaves_the_learning_rate():
     with pytest.raises(ZeroDivisionError):
         rates(LRSchedule(WarmUp(4, 0.25)), fail, optimizer=optimizer)
     assert optimizer.lr == 1.0
+
+
+def test_several_optimizers_move_together():
+    """Each has a base and a metric of its own."""
+    optimizers = {"l0": SGD(1.0), "l1": SGD(0.1)}
+
+    class Both(Trainer):
+        def optimizer_step(self):
+            for optimizer in self.optimizers.values():
+                optimizer.update()
+
+        def training_step(self, batch):
+            return F.softmax_cross_entropy(self.model(batch[0]), batch[1])
+
+    run = small_runs.trainer(LRSchedule(Step(2, 0.5)), cls=Both, optimizer=optimizers)
+    run.fit(small_runs.batches(), epochs=1)
+    assert {name: value for name, value in run.history[0].items() if name != "loss"} == {"lr_l0": 0.5, "lr_l1": 0.05}
 
 
 def test_one_callback_serves_a_second_run():
