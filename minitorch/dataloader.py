@@ -72,6 +72,11 @@ class DataLoader:
         n = self._samples()
         return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
 
+    @property
+    def max_iter(self) -> int:
+        """The number of batches in an epoch, as examples of the book ask for it: `len(loader)`."""
+        return len(self)
+
     def __iter__(self) -> Iterator[Batch]:
         """Begin the next epoch from its first batch."""
         batches = self.iterate(self.epoch)

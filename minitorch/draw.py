@@ -3,6 +3,7 @@
 import itertools
 import shutil
 import subprocess
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def get_dot_graph(output: Variable, verbose: bool = True) -> str:
     return "digraph g {\n" + "\n".join(lines) + "\n}\n"
 
 
-def plot_dot_graph(output: Variable, verbose: bool = True, to_file: str | Path = "graph.png") -> Path:
+def plot_dot_graph(output: Variable, verbose: bool = True, to_file: str | PathLike[str] = "graph.png") -> Path:
     """Draw the graph behind `output` into a file, whose ending chooses the format: .png, .svg, .pdf, or .dot for text.
 
     Args:

@@ -86,7 +86,7 @@ def test_every_epoch_has_each_sample_once_and_may_begin_anywhere(n, batch_size, 
         return
     loader = DataLoader(images(n), batch_size, shuffle, drop_last=drop_last, seed=seed)
     batches = labels(loader.iterate(epoch))
-    assert len(batches) == len(loader)
+    assert len(batches) == len(loader) == loader.max_iter
     assert all(len(batch) == batch_size for batch in (batches if drop_last else batches[:-1]))
     seen = list(chain(*batches))
     assert len(seen) == (n // batch_size * batch_size if drop_last else n)

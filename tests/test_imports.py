@@ -27,8 +27,8 @@ FLOORS = [
     {"ops"},
     {"variable"},
     {"functions", "transforms"},
-    {"layers", "optimizers", "datasets", "resident"},
-    {"models", "dataloader", "draw"},
+    {"layers", "optimizers", "datasets", "resident", "draw"},
+    {"models", "dataloader"},
     {"trainer", "utils"},
 ]
 LEVEL = {part: level for level, floor in enumerate(FLOORS) for part in floor}

@@ -15,6 +15,7 @@ from minitorch.functions.activation import (
 from minitorch.functions.array import (
     argmax,
     argmin,
+    average,
     broadcast_to,
     concat,
     cumsum,
@@ -73,11 +74,12 @@ from minitorch.functions.pooling import average_pooling, global_average_pooling,
 from minitorch.functions.product import linear, matmul
 
 __all__ = [
-    "abs", "accuracy", "add", "argmax", "argmin", "attention", "average_pooling", "batch_norm", "binary_cross_entropy",
-    "broadcast_to", "clip", "col2im", "concat", "conv2d", "cos", "cumsum", "deconv2d", "div", "dropout", "einsum",
-    "elu", "embed_id", "exp", "expand_dims", "flatten", "gelu", "get_item", "global_average_pooling", "group_norm",
-    "huber", "im2col", "layer_norm", "leaky_relu", "linear", "log", "log_softmax", "logsumexp", "matmul", "max",
-    "maximum", "mean", "mean_absolute_error", "mean_squared_error", "min", "minimum", "mul", "neg", "pad", "pooling",
-    "pow", "relu", "reshape", "sigmoid", "sigmoid_cross_entropy", "silu", "sin", "softmax", "softmax_cross_entropy",
-    "softplus", "split", "sqrt", "squeeze", "stack", "sub", "sum", "sum_to", "tanh", "transpose", "var", "where",
+    "abs", "accuracy", "add", "argmax", "argmin", "attention", "average", "average_pooling", "batch_norm",
+    "binary_cross_entropy", "broadcast_to", "clip", "col2im", "concat", "conv2d", "cos", "cumsum", "deconv2d", "div",
+    "dropout", "einsum", "elu", "embed_id", "exp", "expand_dims", "flatten", "gelu", "get_item",
+    "global_average_pooling", "group_norm", "huber", "im2col", "layer_norm", "leaky_relu", "linear", "log",
+    "log_softmax", "logsumexp", "matmul", "max", "maximum", "mean", "mean_absolute_error", "mean_squared_error", "min",
+    "minimum", "mul", "neg", "pad", "pooling", "pow", "relu", "reshape", "sigmoid", "sigmoid_cross_entropy", "silu",
+    "sin", "softmax", "softmax_cross_entropy", "softplus", "split", "sqrt", "squeeze", "stack", "sub", "sum", "sum_to",
+    "tanh", "transpose", "var", "where",
 ]  # fmt: skip

@@ -152,6 +152,9 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Variable:
     return as_variable(x).mean(axis, keepdims)
 
 
+average = mean  # as examples of the book call it
+
+
 def var(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Variable:
     """The variance over `axis`, of all elements by default: the squared distance to the mean, summed, over n - `ddof`.
 

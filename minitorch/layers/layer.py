@@ -1,10 +1,12 @@
 """`Layer`: a function with Parameters and layers inside, found in the order of definition."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from os import PathLike
 from typing import Any, ClassVar
+from weakref import ref
 
 from minitorch import serialize
+from minitorch.autograd.node import Node, wrap
 from minitorch.cuda import as_cupy, as_numpy
 from minitorch.errors import MinitorchError, StateError
 from minitorch.variable import Parameter, Variable
@@ -37,10 +39,12 @@ class Layer:
     def __call__(self, *inputs: Any) -> Any:
         """Apply `forward`."""
         try:
-            return self.forward(*inputs)
+            y = self.forward(*inputs)
         except MinitorchError as error:
             error.add_note(f"in {self!r}")
             raise
+        self._gave = _history(y)
+        return y
 
     def forward(self, *inputs: Any) -> Any:
         """Compute the output; every subclass writes its own."""
@@ -48,6 +52,20 @@ class Layer:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
+
+    @property
+    def outputs(self) -> list[Callable[[], Variable | None]]:
+        """What the newest call gave: `layer.outputs[0]()` is its Variable as long as the graph lives, else None.
+
+        Its gradient is there after `backward(retain_grad=True)`, for instance for maps of what a convolution saw. The
+        layer itself keeps nothing alive.
+        """
+        gave = vars(self).get("_gave")
+        return [_Output(node) for node in (gave if isinstance(gave, tuple) else (gave,))]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a pickle has: all attributes but the memory of the newest call."""
+        return {name: value for name, value in vars(self).items() if name != "_gave"}
 
     # ---- Parameters
 
@@ -174,6 +192,25 @@ class Layer:
             self.load_state_dict(serialize.load(path).arrays)
         except StateError as error:
             raise StateError(f"{path}: {error}") from None
+
+
+def _history(y: Any) -> Any:
+    """A weak reference to the node of the Variable `y`; None for a constant, and a tuple for a tuple."""
+    if isinstance(y, tuple):
+        return tuple([_history(each) for each in y])
+    node = y.node if isinstance(y, Variable) else None
+    return None if node is None else ref(node)
+
+
+class _Output:
+    """Gives a Variable of the node that is referred to, while that lives and has its array."""
+
+    def __init__(self, node: "ref[Node] | None") -> None:
+        self.node = node
+
+    def __call__(self) -> Variable | None:
+        node = None if self.node is None else self.node()
+        return None if node is None or node.y is None else wrap(Variable, node.y, node)
 
 
 def _search(prefix: str, items: Iterable[tuple[Any, Any]], found: dict[Layer | Parameter, str]) -> None:

@@ -1,16 +1,30 @@
 """`Model`, and the two plainest: `Sequential` and `MLP`."""
 
 from collections.abc import Callable, Sequence
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from minitorch import functions as F
 from minitorch import layers as L
+from minitorch.draw import plot_dot_graph
 from minitorch.errors import ConfigError
 from minitorch.variable import Variable
 
 
 class Model(L.Layer):
     """Base of models: a layer that is trained as a whole."""
+
+    def plot(self, *inputs: Any, to_file: str | PathLike[str] = "model.png") -> Path:
+        """Draw the graph of the output for `inputs` into a file; see `minitorch.utils.plot_dot_graph`.
+
+        Returns:
+            The path of the file.
+
+        Raises:
+            MissingExtraError: the program `dot` of Graphviz is not installed.
+        """
+        return plot_dot_graph(self(*inputs), verbose=True, to_file=to_file)
 
 
 class Sequential(Model):

@@ -18,8 +18,8 @@ def beside(x, constant):
 
 # for each function the shapes of its arrays of floats, and a call; where there are several arrays of floats, any of
 # them may hold integers
-ONE = """abs cos cumsum elu exp flatten gelu leaky_relu log logsumexp log_softmax max mean min neg relu sigmoid silu sin
-    softmax softplus sqrt squeeze sum tanh transpose var"""
+ONE = """abs average cos cumsum elu exp flatten gelu leaky_relu log logsumexp log_softmax max mean min neg relu sigmoid
+    silu sin softmax softplus sqrt squeeze sum tanh transpose var"""
 TWO = "add div huber maximum mean_absolute_error mean_squared_error minimum mul pow sub"
 CALLS = {
     **{name: [(3, 4)] for name in ONE.split()},

@@ -1,6 +1,7 @@
 """`Layer`: finding Parameters, moving them, saving and loading them."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 import fake_cupy
 import minitorch.functions as F
 import minitorch.layers as L
-from minitorch import Layer, Parameter, Variable
+from minitorch import Layer, Parameter, Variable, no_grad
 from minitorch.errors import CheckpointError, DeviceError, ShapeError, StateError
 
 
@@ -315,3 +316,60 @@ def test_a_batch_on_the_other_device():
         with pytest.raises(DeviceError, match=r"^linear: arrays on different devices: float32\(5, 2\) on the GPU, "):
             other(cupy.asarray(X))
         other(X)
+
+
+# ---- what a layer gave
+
+
+def test_the_newest_output_can_be_asked_for():
+    """`outputs[0]()` is the Variable of the newest call, with its gradient after a backward that retains them."""
+    first, second = L.Linear(3, in_size=2), L.Linear(1, in_size=3)
+    assert first.outputs[0]() is None
+    first(np.ones((1, 2), np.float32))
+    y = second(first(np.ones((4, 2), np.float32)))
+    seen = first.outputs[0]()
+    assert seen.shape == (4, 3)
+    y.backward(retain_grad=True)
+    np.testing.assert_array_equal(seen.grad.data, np.repeat(second.W.data.T, 4, axis=0))
+    assert len(first.outputs) == 1
+
+
+def test_a_layer_keeps_no_output_alive():
+    """Once the graph is gone, or freed by its backward, there is no output any more; a constant never is one."""
+    layer = L.Linear(3, in_size=2)
+    y = layer(np.ones((4, 2), np.float32))
+    assert layer.outputs[0]() is not None
+    y.sum().backward()
+    assert layer.outputs[0]() is None
+    del y
+    with no_grad():
+        constant = layer(np.ones((4, 2), np.float32))
+    assert constant.shape == (4, 3)
+    assert layer.outputs[0]() is None
+
+
+def test_several_outputs_can_be_asked_for():
+    """A layer that returns a tuple has as many outputs."""
+
+    class Two(L.Layer):
+        def __init__(self):
+            super().__init__()
+            self.l = L.Linear(2, in_size=2)
+
+        def forward(self, x):
+            y = self.l(x)
+            return y, F.exp(y)
+
+    layer = Two()
+    y, e = layer(np.ones((1, 2), np.float32))
+    assert [output().data.tolist() for output in layer.outputs] == [y.data.tolist(), e.data.tolist()]
+
+
+def test_a_layer_that_was_called_can_be_copied_and_pickled():
+    """What the newest call gave is no part of a copy."""
+    layer = L.Linear(3, in_size=2)
+    y = layer(np.ones((4, 2), np.float32))
+    for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert other.outputs[0]() is None
+        np.testing.assert_array_equal(other.W.data, layer.W.data)
+    assert y.shape == (4, 3)

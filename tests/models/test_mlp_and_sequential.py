@@ -9,6 +9,7 @@ import minitorch.layers as L
 from minitorch import Layer, Model, no_grad, optimizers, seed
 from minitorch.errors import ConfigError
 from minitorch.models import MLP, Sequential
+from minitorch.utils import get_dot_graph
 
 X = np.random.default_rng(0).standard_normal((6, 4)).astype(np.float32)
 T = np.array([0, 1, 2, 0, 1, 2])
@@ -21,6 +22,15 @@ def paths(model):
 def test_a_model_is_a_layer():
     """Whatever takes a layer takes a model."""
     assert issubclass(Model, Layer)
+
+
+def test_plot(tmp_path):
+    """`plot` draws the graph of the output, with shapes, as `plot_dot_graph` does."""
+    model = MLP((5, 3))
+    path = model.plot(X, to_file=tmp_path / "model.dot")
+    assert path == tmp_path / "model.dot"
+    assert path.read_text() == get_dot_graph(model(X), verbose=True)
+    assert "(4, 5) float32" in path.read_text()
 
 
 def test_mlp():
