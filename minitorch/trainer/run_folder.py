@@ -1,17 +1,19 @@
 """The folders of a run: where a new one goes, who may use it, and the record that is kept in it."""
 
 import re
+import warnings
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from minitorch.errors import ConfigError
+from minitorch.errors import CheckpointError, ConfigError
 from minitorch.serialize import FolderLock
 from minitorch.trainer.callback import Callback
 from minitorch.trainer.callbacks.checkpoint import Checkpoint, restore
 from minitorch.trainer.callbacks.run_files import RunFiles
+from minitorch.trainer.run_record import RunRecord, resumed
 
 if TYPE_CHECKING:
     from minitorch.trainer.trainer import Trainer
@@ -70,6 +72,7 @@ class RunFolders:
             if isinstance(callback, RunFiles):
                 self.writers.setdefault(callback.folder.resolve(), []).append(callback)
         self._locks: list[FolderLock] = []
+        self._records: dict[Path, RunRecord] = {}
 
     def __enter__(self) -> "RunFolders":
         try:
@@ -81,7 +84,17 @@ class RunFolders:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._release()
+        try:
+            for folder, record in self._records.items():
+                record.sessions[-1].end(self.trainer, error)
+                record.write(folder)
+        except CheckpointError as second:  # the disk is full or fails; the result, or the first error, says more
+            if error is None:
+                warnings.warn(str(second), stacklevel=3)
+            else:
+                error.add_note(str(second))
+        finally:
+            self._release()
 
     def begin(self, resume: str | PathLike[str] | None) -> None:
         """Restore what is to be resumed, and see that no earlier run is overwritten by accident.
@@ -89,14 +102,19 @@ class RunFolders:
         Raises:
             ConfigError: a folder has files of an earlier run, and this one neither goes on with it nor may overwrite
                 it; or `resume` is neither a path nor "auto".
-            CheckpointError: the file to resume, or every one, is damaged.
+            CheckpointError: the file to resume, or every one, is damaged; or a folder cannot be written to.
             StateError: it is of another model, optimizer, loader or list of callbacks.
         """
         if resume is not None:
             restore(self.trainer, resume)
-        if not self._goes_on():
+        goes_on = self._goes_on()
+        if not goes_on:
             for folder, writers in self.writers.items():
                 self._make_room(folder, writers)
+        for folder in self.writers:
+            record = resumed(self.trainer, folder) if goes_on else RunRecord.begin(self.trainer)
+            record.write(folder)
+            self._records[folder] = record
 
     def _goes_on(self) -> bool:
         """Whether the run goes on with what is in its folders."""

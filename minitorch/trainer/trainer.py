@@ -67,6 +67,7 @@ class Trainer:
         timings: measurements by name (seconds, memory, ...), kept apart from metrics since no two runs have the same.
         stage: "train", "validate", "predict", or "idle".
         ending: how and why the run ends at this safe point; None while it goes on.
+        config: settings to note down with the run, in the `run.json` of its folder; plain JSON.
         resuming: whether `fit` was asked to go on with an earlier run, even if that left no checkpoint.
     """
 
@@ -105,6 +106,7 @@ class Trainer:
         self.stage = "idle"
         self.resuming = False
         self.train_loader: Any = None
+        self.config: dict[str, Any] = {}
         self.limits = Limits()
         self.hooks = HookLists(self, self.callbacks)
 

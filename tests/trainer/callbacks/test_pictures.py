@@ -87,7 +87,13 @@ def test_the_file_is_a_picture(tmp_path, monkeypatch):
     loader = samples([0, 1, 2, 0], [0, 1, 2, 1])
     given = [PlotCurves(tmp_path), ConfusionMatrix(tmp_path, loader), SampleImages(tmp_path, loader)]
     figures(monkeypatch, *given)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "confusion.png", "curves.png", "samples.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".lock",
+        "confusion.png",
+        "curves.png",
+        "run.json",
+        "samples.png",
+    ]
     for callback in given:
         assert callback.path.read_bytes().startswith(b"\x89PNG\r\n")
 

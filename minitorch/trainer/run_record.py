@@ -1,0 +1,209 @@
+"""`RunRecord`: what a run is, on which machine, and how it ended, kept as `run.json` in its folder."""
+
+import datetime
+import json
+import os
+import platform
+import socket
+import sys
+import warnings
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+
+from minitorch import random
+from minitorch.cpu import blas
+from minitorch.errors import CheckpointError
+from minitorch.serialize import check_keys
+from minitorch.serialize.atomic import replacing
+
+if TYPE_CHECKING:
+    from minitorch.trainer.trainer import Trainer
+
+NAME = "run.json"
+FORMAT_VERSION = 1
+CPUINFO = Path("/proc/cpuinfo")
+
+
+@attrs.define
+class Session:
+    """One process's part of a run: from its beginning, or from where it was resumed, to its end.
+
+    Attributes:
+        started: when, as ISO 8601 with the zone.
+        command: the program and its arguments.
+        process: its number.
+        host: the name of the machine.
+        seed: of the random numbers.
+        from_step: the optimizer updates done before.
+        versions: of Python and the packages that compute.
+        machine: system, processor, cores, threads of BLAS.
+        ended: when; None where it was killed, or is still running.
+        status: "completed", "stopped", "interrupted", "terminated" or "failed".
+        reason: why it ended, in words.
+        state: the counters at the end.
+        timings: the measurements at the end.
+        bill: by hook of each callback what it took: name, calls, seconds, reads, bytes.
+    """
+
+    started: str
+    command: list[str]
+    process: int
+    host: str
+    seed: int
+    from_step: int
+    versions: dict[str, str]
+    machine: dict[str, Any]
+    ended: str | None = None
+    status: str | None = None
+    reason: str = ""
+    state: dict[str, float] = attrs.field(factory=dict)
+    timings: dict[str, float] = attrs.field(factory=dict)
+    bill: list[dict[str, Any]] = attrs.field(factory=list)
+
+    @classmethod
+    def begin(cls, trainer: "Trainer") -> "Session":
+        """That of this process, from now on."""
+        return cls(
+            started=_now(),
+            command=list(sys.argv),
+            process=os.getpid(),
+            host=socket.gethostname(),
+            seed=random.get_state().seed,
+            from_step=trainer.state.step,
+            versions=versions(),
+            machine=machine(),
+        )
+
+    def end(self, trainer: "Trainer", error: BaseException | None) -> None:
+        """Note how it ended."""
+        self.ended = _now()
+        if error is not None:
+            self.status, self.reason = "failed", f"{type(error).__name__}: {error}"
+        elif trainer.ending is not None:
+            self.status, self.reason = trainer.ending
+        self.state = attrs.asdict(trainer.state)
+        self.measure(trainer)
+
+    def measure(self, trainer: "Trainer") -> None:
+        """Note the timings and the bill so far."""
+        self.timings = {name: float(value) for name, value in trainer.timings.items()}
+
+
+@attrs.define
+class RunRecord:
+    """A run and its sessions.
+
+    Attributes:
+        config: the settings it was made with, where they are known: `trainer.config`.
+        trainer: what was trained and how, in words.
+        sessions: one for each process, in order.
+    """
+
+    config: dict[str, Any]
+    trainer: dict[str, Any]
+    sessions: list[Session]
+
+    @classmethod
+    def begin(cls, trainer: "Trainer") -> "RunRecord":
+        """That of a new run."""
+        return cls(dict(trainer.config), _described(trainer), [Session.begin(trainer)])
+
+    @classmethod
+    def read(cls, folder: Path) -> "RunRecord | None":
+        """The record in `folder`; None where there is none.
+
+        Raises:
+            CheckpointError: it cannot be read.
+        """
+        path = folder / NAME
+        try:
+            tree = json.loads(path.read_bytes())
+            check_keys("run.json", ("format_version", "config", "trainer", "sessions"), tree)
+            if tree["format_version"] != FORMAT_VERSION:
+                raise ValueError(f"format version {tree['format_version']}, and {FORMAT_VERSION} is read")
+            sessions = [Session(**session) for session in tree["sessions"]]
+            return cls(dict(tree["config"]), dict(tree["trainer"]), sessions)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError, RecursionError) as error:
+            raise CheckpointError(
+                f"{path} cannot be read: {error}; the checkpoints beside it do not need it"
+            ) from error
+
+    def write(self, folder: Path) -> None:
+        """Put it into `folder`, whole or not at all.
+
+        Raises:
+            CheckpointError: it cannot be written.
+        """
+        tree = {"format_version": FORMAT_VERSION, **attrs.asdict(self)}
+        content = json.dumps(tree, indent=1, default=str).encode() + b"\n"
+        with replacing(folder / NAME, len(content)) as file:
+            file.write(content)
+
+
+def resumed(trainer: "Trainer", folder: Path) -> RunRecord:
+    """The record of a run that goes on in `folder`, with a session for this process."""
+    try:
+        record = RunRecord.read(folder)
+    except CheckpointError as error:
+        warnings.warn(f"{error}; a new record is begun", stacklevel=4)
+        record = None
+    if record is None:
+        return RunRecord.begin(trainer)
+    record.sessions.append(Session.begin(trainer))
+    return record
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that compute, those of an extra where they are in use."""
+    found = {"python": platform.python_version(), "numpy": np.__version__}
+    for name in ("minitorch", "safetensors"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:  # it is run from its folder, not installed
+            found[name] = "not installed"
+    if "cupy" in sys.modules:
+        found["cupy"] = str(getattr(sys.modules["cupy"], "__version__", "unknown"))
+    return found
+
+
+def machine() -> dict[str, Any]:
+    """System, processor, cores that this process may use, and threads of BLAS."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "system": f"{platform.system()} {platform.release()}",
+        "processor": _processor(),
+        "cores": cores,
+        "BLAS threads": blas.get_num_threads(),
+    }
+
+
+def _processor() -> str:
+    if CPUINFO.exists():
+        for line in CPUINFO.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _described(trainer: "Trainer") -> dict[str, Any]:
+    return {
+        "class": type(trainer).__name__,
+        "model": repr(trainer.model),
+        "optimizers": {name or "optimizer": _optimizer(o.state_dict()) for name, o in trainer.optimizers.items()},
+        "callbacks": [repr(callback) for callback in trainer.callbacks],
+    }
+
+
+def _optimizer(state: Mapping[str, Any]) -> dict[str, Any]:
+    return {"class": state["class"], **state["hyperparameters"], "groups": state["groups"]}
+
+
+def _now() -> str:
+    return datetime.datetime.now().astimezone().isoformat(timespec="seconds")
