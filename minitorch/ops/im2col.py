@@ -2,29 +2,34 @@
 
 from typing import Any
 
+import numpy as np
+
 from minitorch.autograd.node import Array
 from minitorch.autograd.primitive import primitive
 from minitorch.cpu.blocks import in_blocks
 from minitorch.cpu.window import Pair, Window
-from minitorch.cuda import xp_of
+from minitorch.cuda import columns, xp_of
 
 
 @primitive
 def im2col(x: Array, *, window: Window) -> Array:
     """Gather from x (N, C, H, W), zeros around it: (N, C, KH, KW, OH, OW)."""
-    xp = xp_of(x)
-    met = as_met(x, window)
+    if xp_of(x) is not np:
+        return columns.im2col(x, window)
+    met = _as_met(x, window)
     if not met.size:
-        return xp.zeros(met.shape, x.dtype)
-    col = xp.empty(met.shape, x.dtype)
-    in_blocks(lambda col, met: xp.copyto(col, met), col, met)
+        return np.zeros(met.shape, x.dtype)
+    col = np.empty(met.shape, x.dtype)
+    in_blocks(lambda col, met: np.copyto(col, met), col, met)
     return col
 
 
 @primitive
 def col2im(col: Array, *, window: Window, size: Pair) -> Array:
     """Add col (N, C, KH, KW, OH, OW) up to images (N, C, *size)."""
-    x = xp_of(col).zeros((*col.shape[:2], *size), col.dtype)
+    if xp_of(col) is not np:
+        return columns.col2im(col, window, size)
+    x = np.zeros((*col.shape[:2], *size), col.dtype)
     kh, kw, *positions = col.shape[2:]
 
     def add(x: Array, col: Array) -> None:
@@ -42,16 +47,15 @@ im2col.defvjp(lambda g, y, x, window: col2im(g, window=window, size=x.shape[2:])
 col2im.defvjp(lambda g, y, col, window, size: im2col(g, window=window))
 
 
-def as_met(x: Array, window: Window) -> Any:
+def _as_met(x: Array, window: Window) -> Any:
     """See x (N, C, H, W) as the kernel meets it, (N, C, KH, KW, OH, OW): a view, of a copy where zeros go around."""
-    xp = xp_of(x)
     (kh, kw), (sh, sw), (dh, dw), (ph, pw) = window.kernel, window.stride, window.dilation, window.pad
     positions = window.positions(x.shape[2:])
     if ph or pw:
         n, c, height, width = x.shape
-        padded = xp.zeros((n, c, height + 2 * ph, width + 2 * pw), x.dtype)
+        padded = np.zeros((n, c, height + 2 * ph, width + 2 * pw), x.dtype)
         padded[:, :, ph : ph + height, pw : pw + width] = x
         x = padded
     n, c, h, w = x.strides
     strides = (n, c, h * dh, w * dw, h * sh, w * sw)
-    return xp.lib.stride_tricks.as_strided(x, (*x.shape[:2], kh, kw, *positions), strides)
+    return np.lib.stride_tricks.as_strided(x, (*x.shape[:2], kh, kw, *positions), strides)
