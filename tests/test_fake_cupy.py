@@ -314,7 +314,7 @@ def test_sending_is_a_transfer(a: Any, send: Any) -> None:
 @pytest.mark.parametrize(
     "wait",
     [
-        lambda a: a[a > 1], lambda a: a.nonzero(), lambda a: cupy.nonzero(a), lambda a: cupy.where(a > 1),
+        lambda a: a[a > 1], lambda a: a.nonzero(), lambda a: cupy.nonzero(a), lambda a: cupy.where(a > 1), cupy.sort,
         cupy.unique, lambda a: cupy.cuda.Device().synchronize(), lambda a: cupy.cuda.Stream.null.synchronize(),
         lambda a: cupy.cuda.Event().synchronize(), lambda a: cupy.cuda.runtime.deviceSynchronize(),
     ],
@@ -334,8 +334,27 @@ def test_device_work_is_no_transfer(a: Any) -> None:
     with no_transfers(), counting() as traffic:
         b = cupy.zeros((2, 3), np.float32) + cupy.full(3, 2.0) * cupy.arange(3)
         b += gemm(gemm(a[index], a.T), a) - cupy.where(a > 1, a, 0.0)
-        cupy.sort(b).reshape(-1)[:2].fill(b.sum())
+        cupy.tanh(b).reshape(-1)[:2].fill(b.sum())
     assert traffic == fake_cupy.Traffic()
+
+
+def test_joining_many_arrays_is_a_transfer(a: Any) -> None:
+    """Of more than eight, CuPy sends a table of their addresses."""
+    with no_transfers():
+        cupy.concatenate([a] * 8)
+        with pytest.raises(
+            TransferError, match=r"stack of more than eight arrays, whose addresses it sends, copies 72 by"
+        ):
+            cupy.stack([a] * 9)
+
+
+def test_work_of_the_device_is_listed(a: Any) -> None:
+    """What computes or copies is in the list, each once; views are not."""
+    fake_cupy.machine.work.clear()
+    b = cupy.exp(a.reshape(3, 2).T[1:]) + 1
+    b[0] = gemm(a, a.T)[0, 0]
+    b += b.astype(np.float32, copy=False).ravel()[cupy.array(0)]
+    assert fake_cupy.machine.work == ["exp", "add", "cublasGemmEx", "setitem", "getitem", "add"]
 
 
 def test_counts_go_on_until_reset() -> None:

@@ -13,7 +13,8 @@ is gone. Fresh memory is garbage.
 Work is done at once on the host; but what is captured is done by each launch of the graph, and not before. A kernel of
 `minitorch.cuda.kernels` is run by its definition in NumPy, a product of `minitorch.cuda.gemm` from raw addresses.
 
-`counts`, `counting()` and `no_transfers()` tell what crossed between host and device and what made the host wait.
+`machine.work` lists all that the device was given to do. `counts`, `counting()` and `no_transfers()` tell what crossed
+between host and device and what made the host wait.
 """
 
 import sys
@@ -43,6 +44,7 @@ def installed(devices: int = 1) -> Iterator[ModuleType]:
     devices_before, machine.devices = machine.devices, devices
     machine.loaded.clear()
     machine.launches.clear()
+    machine.work.clear()
     sys.modules.update(modules)
     try:
         with cublas.installed():

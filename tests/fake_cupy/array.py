@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fake_cupy import cuda, traffic
-from fake_cupy.signatures import METHODS, PRODUCTS, SYNCHRONISING
+from fake_cupy.signatures import JOINING, METHODS, PRODUCTS, SYNCHRONISING, VIEWS
 from fake_cupy.traffic import current
 
 IMPLICIT = (
@@ -183,7 +183,10 @@ class ndarray:  # noqa: N801  # CuPy's name
 
     def __getitem__(self, key: Any) -> "ndarray":
         plain = _index(key)
-        return do(lambda: self._np[plain], [self])
+        result = do(lambda: self._np[plain], [self])
+        if _is_new(result, [self]):
+            cuda.machine.work.append("getitem")
+        return result
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if isinstance(value, list | tuple):
@@ -191,6 +194,7 @@ class ndarray:  # noqa: N801  # CuPy's name
         _same_device("assignment to items", [self, *([value] if isinstance(value, ndarray) else [])])
         plain, item = _index(key), unwrap("assignment to items", value, [])
         do(lambda: self._np.__setitem__(plain, item), [])
+        cuda.machine.work.append("setitem")
 
     # operators follow below the class
 
@@ -201,7 +205,16 @@ def call(name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> 
     args = tuple([unwrap(name, a, arrays) for a in args])
     kwargs = {key: unwrap(name, a, arrays) for key, a in kwargs.items()}
     _same_device(name, arrays)
-    return do(lambda: function(*args, **kwargs), arrays)
+    result = do(lambda: function(*args, **kwargs), arrays)
+    if name not in VIEWS or _is_new(result, arrays):
+        cuda.machine.work.append(name)
+    return result
+
+
+def _is_new(result: Any, inputs: list[ndarray]) -> bool:
+    """Whether a result has memory of its own, rather than being an input or a view of one."""
+    made = result if isinstance(result, list | tuple) else [result]
+    return any(isinstance(r, ndarray) and r._base is None and all(r is not a for a in inputs) for r in made)
 
 
 def do(work: Callable[[], Any], inputs: list[ndarray]) -> Any:
@@ -363,6 +376,8 @@ def check_call(
             raise TypeError(f"{name}() got an unexpected keyword argument {key!r}; CuPy has ({', '.join(parameters)})")
     if name in PRODUCTS:
         traffic.product(name, [a.dtype for a in args if isinstance(a, ndarray)])
+    if name in JOINING and isinstance(args[0], list | tuple) and len(args[0]) > 8:
+        traffic.to_device(f"{name} of more than eight arrays, whose addresses it sends,", 8 * len(args[0]))
     if name in SYNCHRONISING or (name == "where" and len(given) + len(kwargs) == 1):
         traffic.synchronise(name)
 

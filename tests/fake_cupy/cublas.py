@@ -14,6 +14,7 @@ import numpy as np
 
 from fake_cupy import traffic
 from fake_cupy.array import do
+from fake_cupy.cuda import machine
 
 Array = np.ndarray[Any, Any]
 
@@ -92,6 +93,7 @@ class Library:
         if min(m, n, k, batch) < 0 or a[2] < max(1, rows_a) or b[2] < max(1, rows_b) or c[2] < max(1, m):
             return INVALID_VALUE
         self.calls.append((name, compute))
+        machine.work.append(name)
         A, B = (_matrices(x, r, s, batch) for x, r, s in ((a, rows_a, m if op_a else k), (b, rows_b, k if op_b else n)))
         C = _matrices(c, m, n, batch)
         scale_of = np.float64 if C.dtype == np.float64 else np.float32

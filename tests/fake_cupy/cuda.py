@@ -27,12 +27,15 @@ class Machine:
         used: bytes that live arrays hold on them.
         loaded: kernels that have been compiled and loaded.
         launches: the names of all kernels launched, in their order.
+        work: the names of all that the device was given to do, in their order: kernels, products, and functions and
+            operators of CuPy that compute or copy something, each counted once. Views are none.
     """
 
     devices: int = 1
     used: int = 0
     loaded: set[str] = attrs.field(factory=set)
     launches: list[str] = attrs.field(factory=list)
+    work: list[str] = attrs.field(factory=list)
 
 
 machine = Machine()

@@ -70,6 +70,7 @@ class RawKernel:
                 raise RuntimeError(f"{self.name} is compiled and loaded at its first launch, which is inside a capture")
             cuda.machine.loaded.add(self.name)
         cuda.machine.launches.append(self.name)
+        cuda.machine.work.append(self.name)
         plain = tuple([a._inside() if isinstance(a, ndarray) else a for a in args])
         do(lambda: _runners[-1](self.name, grid, block, plain), [])
 

@@ -264,8 +264,19 @@ METHODS = {
 # These ask cuBLAS, which CuPy refuses to call while a stream is captured, and which `minitorch.cuda.gemm` is there for.
 PRODUCTS = frozenset("convolve correlate corrcoef cov dot einsum inner matmul tensordot vdot".split())
 
-# The size of what these return depends on values, so the host waits for the device.
+# These may give a view, which is no work for the device.
+VIEWS = frozenset(
+    "array_split as_strided asarray astype atleast_1d atleast_2d atleast_3d broadcast_arrays broadcast_to diagonal "
+    "dsplit expand_dims flip fliplr flipud hsplit moveaxis permute_dims ravel real reshape rollaxis rot90 "
+    "sliding_window_view split squeeze swapaxes transpose view vsplit".split()
+)
+
+# Of more than eight arrays these send a table of addresses to the device.
+JOINING = frozenset("column_stack concat concatenate dstack hstack stack vstack".split())
+
+# The size of what these return depends on values, or they sort by Thrust, so the host waits for the device.
 SYNCHRONISING = frozenset(
+    "argpartition argsort lexsort median partition percentile quantile sort "
     "argwhere bincount compress delete extract flatnonzero histogram histogram2d histogramdd intersect1d nonzero "
     "setdiff1d setxor1d trim_zeros union1d unique unique_all unique_counts unique_inverse unique_values".split()
 )
