@@ -10,6 +10,7 @@ from minitorch.cuda import as_cupy, as_numpy, is_array, sync_allowed, xp_of
 from minitorch.cuda.array_module import require_cupy
 from minitorch.datasets.dataset import Dataset, collate
 from minitorch.errors import ConfigError, DataError, DTypeError, StateError
+from minitorch.prefetch import in_order
 from minitorch.resident import Orders, Resident, Uploads
 
 Array = Any  # a NumPy or CuPy array
@@ -30,15 +31,25 @@ class DataLoader:
         shuffle: whether each epoch has an order of its own; otherwise always that of the data set.
         drop_last: leave out a last batch that is not full.
         seed: of the order and of random transforms; None takes that of `minitorch.random.seed` as each pass begins.
+        num_workers: threads that load batches ahead, two for each thread, where samples are made one by one, such as
+            images from files; 0 loads when a batch is asked for. Batches and their order are the same for any number.
+            `dataset[i]` is then called from several threads at a time. A data set of arrays has no use for them.
 
     Raises:
-        ConfigError: `batch_size` or `seed` is not allowed, or there is no full batch to keep with `drop_last`.
+        ConfigError: `batch_size`, `seed` or `num_workers` is not allowed, or `drop_last` leaves no full batch to keep.
         DataError: the data set is empty.
         DTypeError: `dataset` has no `__getitem__` or no `__len__`.
     """
 
     def __init__(
-        self, dataset: Any, batch_size: int, shuffle: bool = True, *, drop_last: bool = False, seed: int | None = None
+        self,
+        dataset: Any,
+        batch_size: int,
+        shuffle: bool = True,
+        *,
+        drop_last: bool = False,
+        seed: int | None = None,
+        num_workers: int = 0,
     ) -> None:
         if not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
             raise DTypeError(
@@ -51,11 +62,14 @@ class DataLoader:
             raise ConfigError(f"DataLoader: batch_size is {batch_size!r}; it must be an integer of at least 1")
         if seed is not None and not (_is_integer(seed) and 0 <= seed < 2**64):
             raise ConfigError(f"DataLoader: seed is {seed!r}; a seed is None or an integer from 0 to 2**64 - 1")
+        if not _is_integer(num_workers) or num_workers < 0:
+            raise ConfigError(f"DataLoader: num_workers is {num_workers!r}; give the number of threads, 0 for none")
         self.dataset = dataset
         self.batch_size = int(batch_size)
         self.shuffle = bool(shuffle)
         self.drop_last = bool(drop_last)
         self.seed = None if seed is None else int(seed)
+        self.num_workers = int(num_workers)
         self.epoch = 0
         self.gpu = False
         self._placed: tuple[Batch, Batch, Resident | None] | None = None  # arrays of the data set, the same there
@@ -170,16 +184,20 @@ class DataLoader:
             yield from self._gathered(arrays, seed, epoch, start)
             return
         order = self._order(seed, epoch)
-        for number in range(start, len(self)):
-            at = slice(number * self.batch_size, (number + 1) * self.batch_size)
-            with random.drawing_for(seed, epoch, order[at]):
+
+        def make(number: int) -> Batch:
+            at = order[number * self.batch_size : (number + 1) * self.batch_size]
+            with random.drawing_for(seed, epoch, at):
                 if arrays is not None:
-                    taken = tuple(array.take(order[at], axis=0) for array in arrays)
-                    batch = self.dataset.transformed(self._sent(taken))
-                elif isinstance(self.dataset, Dataset):
-                    batch = self.dataset.batch(order[at])
-                else:
-                    batch = collate(self.dataset, order[at])
+                    batch: Batch = self.dataset.transformed(self._sent(tuple(a.take(at, axis=0) for a in arrays)))
+                    return batch
+                if isinstance(self.dataset, Dataset):
+                    return self.dataset.batch(at)
+                return collate(self.dataset, at)
+
+        numbers = range(start, len(self))
+        ahead = self.num_workers and arrays is None
+        for batch in in_order(make, numbers, self.num_workers) if ahead else (make(number) for number in numbers):
             yield self._sent(batch)
 
     def _sent(self, batch: Batch) -> Batch:
@@ -240,14 +258,15 @@ class SeqDataLoader(DataLoader):
     Args:
         dataset: as for `DataLoader`, in order of time.
         batch_size: the number of stretches.
+        num_workers: as for `DataLoader`.
 
     Raises:
-        ConfigError: `batch_size` is not allowed, or larger than the data set.
+        ConfigError: `batch_size` or `num_workers` is not allowed, or there are fewer samples than `batch_size`.
         DataError: the data set is empty.
     """
 
-    def __init__(self, dataset: Any, batch_size: int) -> None:
-        super().__init__(dataset, batch_size, shuffle=False)
+    def __init__(self, dataset: Any, batch_size: int, *, num_workers: int = 0) -> None:
+        super().__init__(dataset, batch_size, shuffle=False, num_workers=num_workers)
         if self.batch_size > self._samples():
             raise ConfigError(
                 f"SeqDataLoader: batch_size is {batch_size}, but there are {self._samples()} samples; "

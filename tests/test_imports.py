@@ -27,7 +27,7 @@ FLOORS = [
     {"ops"},
     {"variable"},
     {"functions", "transforms"},
-    {"layers", "optimizers", "datasets", "resident", "draw"},
+    {"layers", "optimizers", "datasets", "resident", "prefetch", "draw"},
     {"models", "dataloader"},
     {"trainer", "utils"},
 ]

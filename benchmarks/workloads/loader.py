@@ -69,10 +69,10 @@ def race_loaders(race: Race, loaders: dict[str, Iterable[Any]], count: dict[str,
         race.lap(numbers, seconds=seconds)
 
 
-def with_minitorch(race: Race, samples: int, images: int) -> None:
+def with_minitorch(race: Race, samples: int, images: int, *, workers: int = 0) -> None:
     loaders: dict[str, Iterable[Any]] = {
         ARRAYS: DataLoader(ArrayDataset(*arrays(samples)), BATCH),
-        IMAGES: DataLoader(Images(images), BATCH),
+        IMAGES: DataLoader(Images(images), BATCH, num_workers=workers),
     }
     race_loaders(race, loaders, {ARRAYS: samples, IMAGES: images})
 
@@ -101,6 +101,7 @@ WORKLOAD = Workload(
     ),
     contestants=(
         Contestant(MINITORCH, with_minitorch, ("pillow",)),
+        Contestant("minitorch, 2 workers", partial(with_minitorch, workers=2), ("pillow",)),
         Contestant(TORCH, with_torch, ("torch", "pillow")),
         Contestant("PyTorch DataLoader, 2 workers", partial(with_torch, workers=2), ("torch", "pillow")),
     ),
