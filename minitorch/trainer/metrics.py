@@ -185,8 +185,8 @@ def check_finite(means: dict[str, float], state: TrainState) -> dict[str, float]
     if not math.isfinite(loss):
         raise NonFiniteError(
             f"the mean loss up to step {state.step} (epoch {state.epoch}) is {loss}: lower the learning rate, clip "
-            "gradients (optimizers.ClipGrad), and look for NaN or huge values in the data; the last checkpoint is "
-            "from before"
+            "gradients (GradientClipping), and look for NaN or huge values in the data; NaNGuard finds the operation, "
+            "layer and batch; the last checkpoint is from before"
         )
     return means
 

@@ -223,7 +223,7 @@ class Diverging(Trainer):
         return loss * (float("nan") if self.state.step >= 2 else 1.0)
 
 
-MESSAGE = "is nan: lower the learning rate, clip gradients .* the last checkpoint is from before$"
+MESSAGE = "is nan: lower the learning rate, clip gradients .* NaNGuard finds .*; the last checkpoint is from before$"
 
 
 def test_a_loss_that_is_nan_ends_the_run_at_the_log_interval():

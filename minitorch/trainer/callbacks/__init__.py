@@ -19,6 +19,7 @@ from minitorch.trainer.callbacks.label_smoothing import LabelSmoothing
 from minitorch.trainer.callbacks.lr_schedule import LRSchedule
 from minitorch.trainer.callbacks.mixing import CutMix, MixUp
 from minitorch.trainer.callbacks.mlflow_logger import MLflowLogger
+from minitorch.trainer.callbacks.nan_guard import NaNGuard
 from minitorch.trainer.callbacks.plot_curves import PlotCurves
 from minitorch.trainer.callbacks.profile import Profile
 from minitorch.trainer.callbacks.progress_bar import ProgressBar
@@ -51,6 +52,7 @@ __all__ = [
     "MLflowLogger",
     "MixUp",
     "ModelSummary",
+    "NaNGuard",
     "PlotCurves",
     "Profile",
     "ProgressBar",

@@ -17,6 +17,7 @@ from minitorch.trainer.background import BackgroundWrite
 from minitorch.trainer.callback import Phase
 from minitorch.trainer.callbacks.run_files import RunFiles
 from minitorch.trainer.metrics import check_finite
+from minitorch.trainer.nonfinite import check_weights
 from minitorch.trainer.settings import at_least, one_of, optional
 from minitorch.trainer.triggers import Every, every_setting
 
@@ -99,7 +100,7 @@ class Checkpoint(RunFiles):
         """Save if it is time, if this step is among the best, or if the run ends here.
 
         Raises:
-            NonFiniteError: the loss became NaN or infinite; what it led to is not saved.
+            NonFiniteError: the loss or a weight became NaN or infinite; what it led to is not saved.
             CheckpointError: the file, or the one before it in the background, could not be written.
         """
         self._settle(trainer, wait=False)
@@ -107,6 +108,7 @@ class Checkpoint(RunFiles):
         if not (trainer.ending or among_best or self.every.due(trainer.state, self._saved_at)):
             return
         check_finite(trainer.means.so_far(), trainer.state)
+        check_weights(trainer.model, trainer.state)
         self._saved_at = trainer.state.elapsed
         path = self._path(trainer.state.step)
         if self.background:

@@ -1,8 +1,7 @@
 """`ModelSummary` and `model_summary`: the layers of a model, their outputs and Parameters, as a table."""
 
 import sys
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -11,6 +10,7 @@ from minitorch.config import no_grad, test_mode
 from minitorch.cuda import is_array
 from minitorch.layers import Layer
 from minitorch.trainer.callback import Callback, Phase
+from minitorch.trainer.watch import LayerWatch
 from minitorch.variable import Parameter, Variable
 
 if TYPE_CHECKING:
@@ -156,27 +156,14 @@ class _Watch:
     def __init__(self, model: Layer) -> None:
         self.model = model
         self.seen: dict[Layer, tuple[tuple[Any, ...], int]] = {}
-        self._before: list[tuple[Layer, Any]] = []
-        for layer in [model, *(inner for _, inner in model.layers_inside())]:
-            self._before.append((layer, vars(layer).get("forward")))
-            vars(layer)["forward"] = partial(self._forward, layer, layer.forward)
+        self.stop = LayerWatch(model, self._note).stop
 
-    def _forward(self, layer: Layer, forward: Callable[..., Any], *inputs: Any) -> Any:
-        y = forward(*inputs)
+    def _note(self, path: str, layer: Layer, inputs: tuple[Any, ...], y: Any) -> None:
         if layer not in self.seen:
             items = [item.data if isinstance(item, Variable) else item for item in _as_list(y)]
             arrays = [item for item in items if is_array(item)]
             shapes = tuple(array.shape for array in arrays)
             self.seen[layer] = shapes[0] if len(shapes) == 1 else shapes, sum(array.nbytes for array in arrays)
-        return y
-
-    def stop(self) -> None:
-        """Leave the layers as they were."""
-        for layer, before in self._before:
-            del vars(layer)["forward"]
-            if before is not None:
-                vars(layer)["forward"] = before
-        self._before = []
 
     def summary(self) -> Summary:
         """What was seen."""

@@ -42,6 +42,7 @@ SETTINGS = {
     "MLflowLogger": lambda folder, uri: {"experiment": folder.name, "tracking_uri": uri},
     "MixUp": lambda folder, uri: {"classes": 3},
     "ModelSummary": lambda folder, uri: {},
+    "NaNGuard": lambda folder, uri: {"folder": folder},
     "PlotCurves": lambda folder, uri: {"folder": folder, "every": Every(steps=5)},
     "Profile": lambda folder, uri: {"folder": folder, "steps": range(2, 6)},
     "ProgressBar": lambda folder, uri: {},
@@ -63,6 +64,8 @@ APART = {"ReduceLROnPlateau"}
 LOGGING = {"GradientClipping"}
 # Those that change which Parameters are updated, of which the optimizer has a list on the device.
 REGROUPING = {"Freeze", "Unfreeze"}
+# Those that have to read from the device what nobody else does.
+READING = {"Checkpoint", "ConfusionMatrix", "NaNGuard", "SampleImages"}
 # The packages without which it cannot be made.
 NEEDS = {
     "ConfusionMatrix": "matplotlib",
@@ -298,7 +301,7 @@ def test_on_a_gpu_it_makes_nobody_wait(make, name):
 
     with fake_cupy.installed():
         callback = make(name, **({"device": "cuda"} if name == "DevicePlacement" else {}))
-        if name in ("Checkpoint", "ConfusionMatrix", "SampleImages"):
+        if name in READING:
             assert traffic(callback).to_host > traffic().to_host
         else:
             with_it, without = traffic(callback), traffic()
