@@ -7,6 +7,7 @@ import numpy as np
 
 from minitorch.autograd.node import Array
 from minitorch.autograd.primitive import describe, primitive
+from minitorch.cpu import matmul as on_host
 from minitorch.cuda import gemm, is_array, kernels, xp_of
 from minitorch.errors import DTypeError, ShapeError
 
@@ -14,7 +15,7 @@ from minitorch.errors import DTypeError, ShapeError
 def product(a: Array, b: Array) -> Array:
     """`a @ b` of plain arrays, by NumPy on the host and by cuBLAS on a device."""
     if xp_of(a) is np:
-        return np.matmul(a, b)
+        return on_host.matmul(a, b)
     if xp_of(b) is np:
         raise TypeError("one array is on the host")
     return gemm(a, b)

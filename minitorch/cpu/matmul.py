@@ -1,0 +1,67 @@
+"""Products of matrices on the host, cut into blocks that the threads share out, with BLAS on one thread in each.
+
+BLAS libraries share a product out themselves, but their threads spin while they wait: beside a busy neighbour that
+takes many times longer, and the bits depend on the number of threads. Here a product waits for no thread that does
+nothing for it, and the cut depends on the shapes alone.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from minitorch.cpu import blas
+from minitorch.cpu.threads import parallel
+
+Array = Any  # a NumPy array
+
+SMALL = 1 << 18  # multiplications up to which OpenBLAS stays on one thread by itself
+IN_TASK = 1 << 24  # multiplications at least: about 0.2 ms, several times what waking up a thread costs
+MOST = 16  # tasks
+ALIGNED = 16  # columns or rows: whole vectors
+
+
+def matmul(a: Array, b: Array) -> Array:
+    """`a @ b`, as of NumPy."""
+    work = a.size * b.shape[-1]
+    if a.ndim == 2 and work <= SMALL:
+        return np.matmul(a, b)
+    count = min(MOST, work // IN_TASK)
+    if count < 2 or a.dtype != b.dtype or a.ndim < 2 or a.shape[:-2] != b.shape[:-2] or a.shape[-1] != b.shape[-2]:
+        with blas.on_one_thread:
+            return np.matmul(a, b)
+    out = np.empty((*a.shape[:-1], b.shape[-1]), a.dtype)
+    if a.ndim == 2:
+        _share_out(a, b, out, count)
+    else:
+        _share_out_stack(a, b, out, count)
+    return out
+
+
+def _share_out(a: Array, b: Array, out: Array, count: int) -> None:
+    """Cut the longer axis of `out`."""
+    m, n = out.shape
+    cuts = [max(m, n) * i // count // ALIGNED * ALIGNED for i in range(count)] + [max(m, n)]
+
+    def columns(i: int) -> None:
+        at = slice(cuts[i], cuts[i + 1])
+        np.matmul(a, b[:, at], out=out[:, at])
+
+    def rows(i: int) -> None:
+        at = slice(cuts[i], cuts[i + 1])
+        np.matmul(a[at], b, out=out[at])
+
+    parallel(columns if n >= m else rows, count)
+
+
+def _share_out_stack(a: Array, b: Array, out: Array, count: int) -> None:
+    """Cut the first axis of which there is more than one."""
+    axis = next((i for i, size in enumerate(out.shape[:-2]) if size > 1), 0)
+    before = (slice(None),) * axis
+    length = out.shape[axis]
+    count = min(count, length)
+
+    def task(i: int) -> None:
+        at = (*before, slice(length * i // count, length * (i + 1) // count))
+        np.matmul(a[at], b[at], out=out[at])
+
+    parallel(task, count)
