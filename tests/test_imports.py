@@ -30,6 +30,8 @@ FLOORS = [
     {"layers", "optimizers", "datasets", "resident", "prefetch", "draw"},
     {"models", "dataloader"},
     {"trainer", "utils"},
+    {"cli"},
+    {"__main__"},
 ]
 LEVEL = {part: level for level, floor in enumerate(FLOORS) for part in floor}
 
@@ -165,7 +167,19 @@ def test_what_the_core_imports_is_pinned():
 
 def test_importing_needs_no_optional_package():
     """Neither CuPy nor what draws pictures, nor another framework, is imported with any part of the package."""
-    optional = {"cupy", "cupyx", "matplotlib", "PIL", "torch", "scipy", "pandas", "tensorboard", "IPython", "tqdm"}
+    optional = {
+        "cupy",
+        "cupyx",
+        "matplotlib",
+        "PIL",
+        "torch",
+        "scipy",
+        "pandas",
+        "tensorboard",
+        "IPython",
+        "tqdm",
+        "click",
+    }
     roots = {name.split(".")[0] for name in after(WHOLE)["modules"]}
     assert "attrs" in roots
     assert optional & roots == set()

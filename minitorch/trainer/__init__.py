@@ -1,5 +1,7 @@
 """The Trainer: the loop over epochs and batches, callbacks for all the rest, and exact resume."""
 
+from typing import TYPE_CHECKING, Any
+
 from minitorch.trainer.callback import Callback, Phase
 from minitorch.trainer.limits import Limits
 from minitorch.trainer.run_folder import run_folder
@@ -7,4 +9,26 @@ from minitorch.trainer.state import FitResult, StepOutputs, TrainState
 from minitorch.trainer.trainer import Trainer
 from minitorch.trainer.triggers import Every
 
-__all__ = ["Callback", "Every", "FitResult", "Limits", "Phase", "StepOutputs", "TrainState", "Trainer", "run_folder"]
+if TYPE_CHECKING:
+    from minitorch.trainer.trainer_config import TrainerConfig
+
+__all__ = [
+    "Callback",
+    "Every",
+    "FitResult",
+    "Limits",
+    "Phase",
+    "StepOutputs",
+    "TrainState",
+    "Trainer",
+    "TrainerConfig",
+    "run_folder",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "TrainerConfig":  # it needs the data sets and a reader of TOML, which most programs do without
+        from minitorch.trainer.trainer_config import TrainerConfig
+
+        return TrainerConfig
+    raise AttributeError(f"module 'minitorch.trainer' has no attribute {name!r}")

@@ -1,7 +1,6 @@
 """`BackgroundWrite`: a checkpoint on its way to the disk, while training goes on."""
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,8 @@ class BackgroundWrite:
 
     def __init__(self, path: Path, arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> None:
         copies = {name: _copied(array) for name, array in arrays.items()}
+        from concurrent.futures import ThreadPoolExecutor  # here, since few programs write in the background
+
         executor = ThreadPoolExecutor(1, "checkpoint")
         self._future = executor.submit(serialize.save, path, copies, meta)
         executor.shutdown(wait=False)  # it takes no other work

@@ -8,7 +8,6 @@ import socket
 import sys
 import warnings
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -162,6 +161,8 @@ def resumed(trainer: "Trainer", folder: Path) -> RunRecord:
 
 def versions() -> dict[str, str]:
     """Of Python and of the packages that compute, those of an extra where they are in use."""
+    from importlib import metadata  # here, since most programs that import minitorch write no run
+
     found = {"python": platform.python_version(), "numpy": np.__version__}
     for name in ("minitorch", "safetensors"):
         try:

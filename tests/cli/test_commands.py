@@ -1,0 +1,249 @@
+"""The command line: what it prints, its exit statuses, and what it says about mistakes."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("click")
+from minitorch.cli.commands import commands, run
+from minitorch.trainer.run_record import RunRecord
+from small_mnist import write_small_mnist
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "mnist.toml"
+
+
+@pytest.fixture(scope="module")
+def small_data(tmp_path_factory):
+    """A folder with a small part of MNIST."""
+    folder = tmp_path_factory.mktemp("data")
+    write_small_mnist(folder / "mnist", train=300, test=100)
+    return folder
+
+
+@pytest.fixture
+def command(small_data, tmp_path, monkeypatch, capsys):
+    """Runs a command in an empty folder; returns its status, and what it printed."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MINITORCH_DATA", str(small_data))
+
+    def start(*arguments):
+        status = run([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return start
+
+
+def trained(command, *options):
+    """The folder of a run of the example with one epoch."""
+    status, out, err = command("train", EXAMPLE, "--epochs", "1", *options)
+    assert (status, err) == (0, "")
+    return Path(re.search(r"checkpoint: (.*)/checkpoints/", out)[1])
+
+
+# train ---------------------------------------------------------------------------------------------------------------
+
+
+def test_train(command):
+    """The example trains, prints its rows, and leaves a run with its settings; resumed, it goes on."""
+    status, out, err = command("train", EXAMPLE)
+    assert (status, err) == (0, "")
+    header, *rows, end, checkpoint = out.splitlines()
+    assert header.split() == ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"]
+    assert len(rows) == 5
+    assert end.startswith("completed: 5 epochs done (step 15, ")
+    assert checkpoint == "checkpoint: runs/mnist/001/checkpoints/step-00000015.safetensors"
+    record = RunRecord.read(Path("runs/mnist/001"))
+    assert record.config["model"]["fc_output_sizes"] == [1000, 10]
+    status, out, _ = command("train", EXAMPLE, "--epochs", "6", "--resume", "auto")
+    assert (status, out.splitlines()[0]) == (0, "resumed after epoch 5, batch 0")
+
+
+def test_train_options(command):
+    """The folder and the seed of the file can be replaced."""
+    folder = trained(command, "--seed", "5", "--folder", "elsewhere")
+    assert folder == Path("elsewhere/001")
+    assert RunRecord.read(folder).sessions[0].seed == 5
+
+
+def test_explain_trains_nothing(command, tmp_path):
+    """It prints what would run, in which order, and makes no folder."""
+    status, out, _ = command("train", EXAMPLE, "--explain")
+    assert status == 0
+    assert out.startswith("Trainer trains MLP() with SGD\ncallbacks, by phase:")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_has_its_status(small_data, tmp_path, number, status):
+    """As a shell tells of the signal; the last checkpoint is there."""
+    command = [sys.executable, "-m", "minitorch", "train", str(EXAMPLE), "--epochs", "100000"]
+    environment = {**os.environ, "MINITORCH_DATA": str(small_data), "OPENBLAS_NUM_THREADS": "1"}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            process.stdout.readline()  # the header: it is training
+            process.send_signal(number)
+            out, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == status
+    assert Path(tmp_path, out.splitlines()[-1].removeprefix("checkpoint: ")).exists()
+
+
+# the others ----------------------------------------------------------------------------------------------------------
+
+
+def test_summary(command):
+    """The layers with their outputs for a batch of the data."""
+    status, out, _ = command("summary", EXAMPLE)
+    assert status == 0
+    assert out.splitlines()[0].split() == ["layer", "class", "output", "parameters", "memory"]
+    assert "l0       Linear  (100, 1000)     785,000" in out
+
+
+def test_diff(command):
+    """What is different is listed, with status 1; the same run twice has no difference."""
+    a, b, c = trained(command), trained(command, "--seed", "1"), trained(command)
+    status, out, _ = command("diff", a, b)
+    assert status == 1
+    header, *rows = out.splitlines()
+    assert header.split() == [str(a), str(b)]
+    assert [row.split() for row in rows[:2]] == [["config.seed", "0", "1"], ["seed", "0", "1"]]
+    assert [row.split()[0] for row in rows[2:]] == [
+        f"metrics.{n}" for n in ("loss", "accuracy", "val_loss", "val_accuracy")
+    ]
+    assert command("diff", a, c) == (0, "no difference\n", "")
+    Path("empty").mkdir()
+    status, _, err = command("diff", a, "empty")
+    assert (status, err) == (1, "error: empty has no run.json; name the folder of a run, such as runs/mnist/001\n")
+
+
+def test_checkpoint(command):
+    """Counters, metrics, arrays, and whether every byte is as written; a run's folder lists all of its files."""
+    folder = trained(command)
+    (path,) = (folder / "checkpoints").iterdir()
+    status, out, _ = command("checkpoint", path)
+    lines = out.splitlines()
+    assert status == 0
+    assert re.match(rf"{path}: 3,\d+,\d+ bytes, 4 arrays$", lines[0])
+    assert lines[1].startswith("epoch 1  batch 0  step 3  samples 300  elapsed ")
+    assert lines[2].startswith("newest epoch: loss ")
+    assert lines[3] == "callbacks with state: JSONLLogger, Checkpoint"
+    assert lines[4].split() == ["model/l0.W", "(784,", "1000)", "float32"]
+    assert lines[-1] == "verified: every byte is as it was written"
+    assert command("checkpoint", folder) == (0, "step-00000003.safetensors  verified\n", "")
+
+
+def test_a_damaged_checkpoint(command):
+    """It is told, with status 1, and nothing is called verified."""
+    folder = trained(command)
+    (path,) = (folder / "checkpoints").iterdir()
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+    for target in (path, folder):
+        status, out, err = command("checkpoint", target)
+        assert status == 1
+        assert "verified" not in out
+        assert err.startswith(f"error: {path} is damaged: its content does not fit its checksum")
+
+
+def test_many_arrays_are_cut_short(command):
+    """A model with many arrays shows the first, unless all are asked for; a file of weights says that it is one."""
+    import numpy as np
+
+    from minitorch import serialize
+
+    serialize.save("many.safetensors", {f"a{i:02d}": np.zeros(1) for i in range(20)})
+    _, out, _ = command("checkpoint", "many.safetensors")
+    assert "no state of a Trainer: a file of weights" in out
+    assert "... and 8 more (--all)" in out
+    _, out, _ = command("checkpoint", "many.safetensors", "--all")
+    assert "a19" in out
+
+
+def test_doctor(command):
+    """It looks at everything, each with how it is, and tells a missing extra with its remedy."""
+    status, out, _ = command("doctor")
+    assert status == 0
+    words = [line.split("  ")[0] for line in out.splitlines()]
+    for what in ("python", "numpy", "processor", "cores", "BLAS", "denormal numbers", "GPU", "disk", "checkpoints"):
+        assert what in words
+    assert out.splitlines()[-1] == "all that is needed works"
+    from minitorch.cli import doctor
+
+    for extra, module in doctor.EXTRAS.items():
+        if doctor.find_spec(module) is None:
+            assert f"-> pip install minitorch[{extra}]" in out
+
+
+def test_doctor_finds_what_is_wrong(command, tmp_path, monkeypatch):
+    """More threads than cores, and a folder of data that is not there, are told with the remedy and status 1."""
+    from minitorch.cli import doctor
+
+    monkeypatch.setattr(doctor.blas, "get_num_threads", lambda: 999)
+    monkeypatch.setenv("MINITORCH_DATA", "nowhere")
+    status, out, _ = command("doctor")
+    assert status == 1
+    assert "999 threads" in out
+    assert re.search(r"-> more threads than cores make each other wait: export OPENBLAS_NUM_THREADS=\d", out)
+    assert "-> make it, or unset the variable" in out
+    assert out.splitlines()[-1] == "something is wrong: BLAS, MINITORCH_DATA"
+
+
+# mistakes ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", list(commands.commands))
+def test_help(command, name):
+    """Each command explains itself and its arguments."""
+    status, out, _ = command(name, "--help")
+    assert status == 0
+    assert out.startswith(f"Usage: minitorch {name} ")
+    assert commands.commands[name].help.split("\n")[0] in out
+    _, out, _ = command("--help")
+    assert re.search(rf"^  {name} +[A-Z].*\.$", out, re.M)  # its one line is not cut
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian"], "no command is named 'trian'; did you mean train?"),
+        (["x"], "no command is named 'x'; there is checkpoint, diff, doctor, "),
+        (["train"], "Missing argument 'CONFIG'"),
+        (["train", "no.toml"], "File 'no.toml' does not exist"),
+        (["train", str(EXAMPLE), "--epoch", "1"], "--epochs"),
+    ],
+)
+def test_wrong_arguments(command, arguments, message):
+    """Status 2, the rule, and near names."""
+    status, out, err = command(*arguments)
+    assert (status, out) == (2, "")
+    assert message in err
+
+
+def test_a_wrong_file(command):
+    """Our errors are one line, with status 1."""
+    Path("a.toml").write_text(EXAMPLE.read_text().replace('"MLP"', '"MPL"'))
+    assert command("train", "a.toml") == (1, "", "error: model: no model is named 'MPL'; did you mean MLP?\n")
+
+
+def test_as_a_module_without_click(tmp_path):
+    """Where click is missing, the message names the extra; with it, the module is the command line."""
+    hide = "import sys; sys.modules['click'] = None; sys.argv = ['minitorch']; import runpy; "
+    done = subprocess.run(
+        [sys.executable, "-c", hide + "runpy.run_module('minitorch', run_name='__main__')"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert re.fullmatch(r"the command line cannot import click \(.*\): pip install minitorch\[cli\]\n", done.stderr)
+    done = subprocess.run([sys.executable, "-m", "minitorch", "--version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout[:10]) == (0, "minitorch,")
