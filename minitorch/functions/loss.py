@@ -18,7 +18,7 @@ def mean_squared_error(x0: Any, x1: Any) -> Variable:
     """`sum((x0 - x1)**2) / len(x0 - x1)`: DeZero's definition, the mean over the first axis only.
 
     Raises:
-        ShapeError: broadcasting would make more of both than there is, as of (N, 1) and (N,).
+        ShapeError: the shapes differ, or broadcasting would make more of both than there is, as of (N, 1) and (N,).
     """
     difference = _difference("mean_squared_error", x0, x1)
     total: Variable = (difference * difference).sum()
@@ -29,7 +29,7 @@ def mean_absolute_error(x0: Any, x1: Any) -> Variable:
     """The mean of `abs(x0 - x1)` over all elements.
 
     Raises:
-        ShapeError: broadcasting would make more of both than there is, as of (N, 1) and (N,).
+        ShapeError: the shapes differ, or broadcasting would make more of both than there is, as of (N, 1) and (N,).
     """
     return elementwise.abs_(_difference("mean_absolute_error", x0, x1)).mean()
 
@@ -42,7 +42,7 @@ def huber(x0: Any, x1: Any, delta: float = 1.0) -> Variable:
 
     Raises:
         ConfigError: `delta` is not above 0.
-        ShapeError: broadcasting would make more of both than there is, as of (N, 1) and (N,).
+        ShapeError: the shapes differ, or broadcasting would make more of both than there is, as of (N, 1) and (N,).
     """
     if not delta > 0:
         raise ConfigError(f"huber: delta is {delta!r}; it must be above 0")
@@ -53,22 +53,18 @@ def huber(x0: Any, x1: Any, delta: float = 1.0) -> Variable:
 
 
 def _difference(name: str, x0: Any, x1: Any) -> Variable:
-    difference = sub(_like(x0, x1), _like(x1, x0))
     shapes = tuple([tuple(as_variable(x).shape) for x in (x0, x1)])
-    if difference.shape not in shapes:
-        raise ShapeError(
-            f"{name}: shapes {shapes[0]} and {shapes[1]} would broadcast to {difference.shape}; "
-            "reshape one to the shape of the other"
-        )
-    return difference
-
-
-def _like(x: Any, other: Any) -> Any:
-    """`x`, but an array of integers in the floating dtype of `other`: NumPy would widen float32 to float64."""
-    dtype = as_variable(other).dtype
-    if isinstance(x, int | float | np.generic) or as_variable(x).dtype.kind == "f" or dtype.kind != "f":
-        return x
-    return as_variable(x).astype(dtype)
+    if shapes[0] != shapes[1]:
+        try:
+            both = np.broadcast_shapes(*shapes)
+        except ValueError:
+            both = None
+        if both not in shapes:
+            raise ShapeError(
+                f"{name}: shapes {shapes[0]} and {shapes[1]} "
+                f"{'differ' if both is None else f'would broadcast to {both}'}; reshape one to the shape of the other"
+            )
+    return sub(x0, x1)
 
 
 def softmax_cross_entropy(

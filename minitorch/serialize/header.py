@@ -204,7 +204,13 @@ def _parse(path: str, file: io.BufferedReader) -> OpenFile:
     size = os.fstat(file.fileno()).st_size
     if size == 0:
         raise damaged(path, "it is empty")
-    length = int.from_bytes(file.read(8), "little")
+    start = file.read(8)
+    length = int.from_bytes(start, "little")
+    if start.startswith(b"PK\x03\x04"):
+        raise CheckpointError(
+            f"{path} is a zip archive, such as NumPy's .npz, and no safetensors file; read it with numpy.load, and "
+            "give the arrays to load_state_dict by the paths of the Parameters"
+        )
     if length > LONGEST:
         raise damaged(path, f"it is no safetensors file, or the length of its header, {length:,}, was overwritten")
     if size < 8 + length:

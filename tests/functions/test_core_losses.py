@@ -86,6 +86,15 @@ def test_mean_squared_error_that_would_broadcast():
     assert float(F.mean_squared_error(Variable(np.ones((4, 2))), np.zeros(2))) == 2.0
 
 
+@pytest.mark.parametrize("name", ["mean_squared_error", "mean_absolute_error", "huber"])
+def test_shapes_that_differ(name):
+    """The error is that of the loss, and names both shapes."""
+    with pytest.raises(
+        ShapeError, match=rf"^{name}: shapes \(4, 3\) and \(4, 2\) differ; reshape one to the shape of "
+    ):
+        getattr(F, name)(np.ones((4, 3)), np.ones((4, 2)))
+
+
 def test_targets_of_integers_and_numbers_keep_float32(device):
     """Integers and numbers beside float32 predictions give a float32 loss, in either order."""
     x = Variable(device.put(np.ones(3, np.float32)))
