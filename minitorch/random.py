@@ -49,17 +49,23 @@ def get_state() -> RandomState:
     return _state
 
 
-def set_state(state: RandomState) -> None:
-    """Go back (or forward) to `state`, as returned by `get_state`."""
+def set_state(state: RandomState) -> RandomState:
+    """Go back (or forward) to `state`, as returned by `get_state`; returns the state before."""
     global _state
-    seed, step, draw = state
-    _state = RandomState(int(seed), int(step), int(draw))
+    before = _state
+    if type(state) is not RandomState:
+        seed, step, draw = state
+        state = RandomState(int(seed), int(step), int(draw))
+    _state = state
+    return before
 
 
-def begin_step(step: int) -> None:
-    """Number the draws that follow from 0 within training step `step`, whatever was drawn before."""
+def begin_step(step: int, draw: int = 0) -> RandomState:
+    """Number the draws that follow from `draw` on within training step `step`; returns the state before."""
     global _state
-    _state = RandomState(_state.seed, step, 0)
+    before = _state
+    _state = RandomState(before.seed, step, draw)
+    return before
 
 
 def next_draw() -> RandomState:

@@ -12,7 +12,7 @@ from typing import Any, Self
 import attrs
 import numpy as np
 
-from minitorch.cuda import as_cupy, kernels, sync_allowed
+from minitorch.cuda import as_cupy, kernels, sync_allowed, transfers
 from minitorch.cuda.array_module import require_cupy
 from minitorch.transforms import AsType, Compose, Flatten, Normalize
 
@@ -112,6 +112,7 @@ class PinnedBuffer:
             if a.size:
                 pinned = np.frombuffer(self._memory, a.dtype, a.size, int(start)).reshape(a.shape)
                 pinned[...] = a
+                transfers.bytes += pinned.nbytes
                 on_device.set(pinned, stream=copying)
         self._copied = copying.record(cupy.cuda.Event(disable_timing=True))
         outside.wait_event(self._copied)

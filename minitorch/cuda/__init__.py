@@ -1,6 +1,6 @@
 """GPU support: which array module an array belongs to, moving arrays, devices. Knows arrays, no Variable."""
 
-from minitorch.cuda.array_module import as_cupy, as_numpy, get_array_module, has_gpu, is_array, xp_of
+from minitorch.cuda.array_module import as_cupy, as_numpy, get_array_module, has_gpu, is_array, transfers, xp_of
 from minitorch.cuda.device import Device, Memory, compute_stream
 from minitorch.cuda.gemm import gemm
 from minitorch.cuda.graph import CapturedStep, DeviceScalar, capturing, preserved
@@ -22,6 +22,7 @@ __all__ = [
     "no_sync",
     "preserved",
     "sync_allowed",
+    "transfers",
     "xp_of",
 ]
 

@@ -14,6 +14,23 @@ from minitorch.errors import DeviceError, DTypeError, MissingExtraError
 Array = Any  # a NumPy or CuPy array
 
 
+class Transfers:
+    """Counts what minitorch moves between host and devices, in all threads together; for reports, so it only grows.
+
+    Attributes:
+        reads: how often an array was fetched from a device, and the host waited for it.
+        bytes: what was moved, in both directions.
+    """
+
+    __slots__ = ("bytes", "reads")
+
+    def __init__(self) -> None:
+        self.reads = self.bytes = 0
+
+
+transfers = Transfers()
+
+
 def xp_of(a: Any) -> Any:
     """The module, `numpy` or `cupy`, whose functions take the plain array `a`; `numpy` for a scalar."""
     if isinstance(a, np.ndarray):
@@ -46,6 +63,8 @@ def as_numpy(x: Any) -> np.ndarray[Any, Any]:
         return x
     xp = xp_of(x)
     if xp is not np:
+        transfers.reads += 1
+        transfers.bytes += x.nbytes
         return xp.asnumpy(x)  # type: ignore[no-any-return]
     try:
         y = np.asarray(x)
@@ -74,6 +93,7 @@ def as_cupy(x: Any) -> Array:
     host = as_numpy(x)
     if host.dtype.kind not in "biufc":
         raise DTypeError(f"as_cupy: a device holds numbers and booleans, not dtype {host.dtype}; leave it on the host")
+    transfers.bytes += host.nbytes
     return cupy.asarray(host)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from minitorch.cuda.array_module import as_numpy, has_gpu, is_array, require_cupy, xp_of
+from minitorch.cuda.array_module import as_numpy, has_gpu, is_array, require_cupy, transfers, xp_of
 from minitorch.errors import ConfigError, DeviceError, MissingExtraError
 
 
@@ -88,6 +88,7 @@ class Device:
             return as_numpy(a)
         if xp_of(a) is not np and a.device.id == self.index:
             return a
+        transfers.bytes += a.nbytes
         with self:
             return self.xp.array(a)  # `asarray` would leave an array of another GPU where it is
 

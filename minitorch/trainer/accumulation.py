@@ -35,15 +35,14 @@ class Accumulation:
     samples: int = 0
     draw: int = 0
 
-    def begin(self, waiting: int, last: bool) -> None:
-        """Begin a batch, the `last` of an epoch or not, where so many wait for their update."""
-        self.due = last or waiting + 1 >= self.batches
-        if not waiting:
-            self.full = self.samples = self.draw = 0
+    def weight(self, size: int, waiting: int) -> float:
+        """Count a batch of `size` samples, of an update of which so many batches wait.
 
-    def weight(self, size: int) -> float:
-        """Count a batch of `size` samples; returns by what the gradient of its mean loss is to be multiplied."""
-        self.full = self.full or size * self.batches
+        Returns:
+            By what the gradient of its mean loss is to be multiplied.
+        """
+        if not waiting:
+            self.full, self.samples = size * self.batches, 0
         self.samples += size
         return size / self.full
 

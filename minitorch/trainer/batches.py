@@ -84,17 +84,18 @@ def by_name(validation: Any) -> dict[str, Any]:
 def size(batch: Any) -> int:
     """The number of samples: the length of the first array in `batch`."""
     first = batch
-    while not (is_array(first) or isinstance(first, Variable)):
-        if isinstance(first, Mapping) and first:
-            first = next(iter(first.values()))
-        elif isinstance(first, tuple | list) and first:
+    while True:
+        if isinstance(first, tuple | list) and first:  # what it is most often comes first
             first = first[0]
+        elif is_array(first) or isinstance(first, Variable):
+            return len(first) if first.ndim else 1
+        elif isinstance(first, Mapping) and first:
+            first = next(iter(first.values()))
         else:
             raise ConfigError(
                 f"a batch of type {type(batch).__name__} has no array to count its samples by; make it an array, or a "
                 "tuple, list or dict whose first item is one"
             )
-    return len(first) if first.ndim else 1
 
 
 def joined(outputs: list[Any]) -> Any:

@@ -2,10 +2,11 @@
 
 import difflib
 import enum
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from minitorch.errors import ConfigError, HookError, StateError
+from minitorch.trainer.bill import Bill, HookBill
 
 if TYPE_CHECKING:
     from minitorch.trainer.state import FitResult, StepOutputs
@@ -124,7 +125,7 @@ class Callback:
 
 
 class HookLists:
-    """For each hook the functions to call with the Trainer, in order; a list is empty where nobody overrides the hook.
+    """For each hook what to call with the Trainer, in order; a list is empty where nobody overrides the hook.
 
     No function is bound to the Trainer itself, so that it is freed, with all its model holds, when its last user goes.
 
@@ -132,29 +133,33 @@ class HookLists:
         ConfigError: something among `callbacks` is none.
     """
 
-    def __init__(self, trainer: "Trainer", callbacks: Iterable[Callback]) -> None:
+    def __init__(self, trainer: "Trainer", callbacks: Sequence[Callback]) -> None:
         order = in_order(trainer, callbacks)
-        for name in HOOKS:
-            setattr(self, name, [function(who, trainer, name) for who in order if overrides(who, name)])
-        self.batch_start = {
-            stage: [
-                function(who, trainer, "on_batch_start")
-                for who in order
-                if overrides(who, "on_batch_start") and stage in (Callback if who is trainer else who).stages
-            ]
-            for stage in STAGES
-        }
+        names = {callback: name for name, callback in named(callbacks).items()}
+        rows: list[HookBill] = []
+        for hook in HOOKS:
+            users = [who for who in order if overrides(who, hook)]
+            calls = [HookBill(names.get(who, type(who).__name__), hook, function(who, trainer, hook)) for who in users]
+            setattr(self, hook, calls)
+            rows += calls
+            if hook == "on_batch_start":
+                stages = [(Callback if who is trainer else who).stages for who in users]
+                self.batch_start = {
+                    stage: [call for call, wanted in zip(calls, stages, strict=True) if stage in wanted]
+                    for stage in STAGES
+                }
+        self.bill = Bill(rows)
 
     if TYPE_CHECKING:
 
-        def __getattr__(self, name: str) -> list[Callable[..., Any]]: ...
+        def __getattr__(self, name: str) -> list[HookBill]: ...
 
     def start_batch(self, trainer: "Trainer", batch: Any) -> Any:
         """`batch` as the callbacks for this stage leave it."""
         for hook in self.batch_start[trainer.stage]:
             batch = hook(trainer, batch)
             if batch is None:
-                raise ConfigError(f"{hook.__qualname__} returned None; it must return the batch")
+                raise ConfigError(f"{hook.name} returned None; it must return the batch")
         return batch
 
     def fail(self, trainer: "Trainer", error: BaseException) -> None:
@@ -163,7 +168,7 @@ class HookLists:
             try:
                 hook(trainer, error)
             except BaseException as second:  # each gets its turn, and the first error is the one that is raised
-                error.add_note(f"while handling it, {hook.__qualname__} raised {second!r}")
+                error.add_note(f"while handling it, {hook.name} raised {second!r}")
 
 
 def checked(callbacks: Iterable[Callback]) -> list[Callback]:
@@ -182,6 +187,19 @@ def checked(callbacks: Iterable[Callback]) -> list[Callback]:
         if not isinstance(callback, Callback):
             raise ConfigError(f"Trainer: {callback!r} is no Callback; give instances of subclasses of Callback")
     return found
+
+
+def named(callbacks: Iterable[Callback]) -> dict[str, Callback]:
+    """The callbacks by class name, numbered from the second of a class on."""
+    names: dict[str, Callback] = {}
+    for callback in callbacks:
+        name = cls = type(callback).__name__
+        count = 1
+        while name in names:
+            count += 1
+            name = f"{cls}-{count}"
+        names[name] = callback
+    return names
 
 
 def in_order(trainer: "Trainer", callbacks: Iterable[Callback]) -> list[Any]:

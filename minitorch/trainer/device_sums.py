@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from minitorch.cuda import kernels, sync_allowed
+from minitorch.cuda import kernels, sync_allowed, transfers
 from minitorch.cuda.array_module import require_cupy
 
 Array = Any
@@ -70,6 +70,8 @@ class DeviceSums:
             cuda, nbytes = self._cupy.cuda, self.array.nbytes
             if self._pinned is None or len(self._pinned) < nbytes:
                 self._pinned = np.frombuffer(cuda.alloc_pinned_memory(nbytes), np.uint8, nbytes)
+            transfers.reads += 1
+            transfers.bytes += nbytes
             with sync_allowed():
                 read = self._pinned[:nbytes].view(np.float64).reshape(self.array.shape)
                 self.array.get(out=read, blocking=False)

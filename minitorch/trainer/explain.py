@@ -24,6 +24,8 @@ def explanation(trainer: "Trainer") -> str:
         if running:
             lines.append(f"  {hook:<20} {' > '.join(running)}")
             lines.append(f"  {'':<20} ({when})")
+    if trainer.bill.total():
+        lines += ["the newest run:", *[f"  {line}" for line in str(trainer.bill).splitlines()]]
     return "\n".join(lines)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from minitorch import random
 from minitorch.config import no_grad, test_mode
 from minitorch.trainer import batches
 from minitorch.trainer.metrics import RunningMeans, check_finite
@@ -24,13 +25,13 @@ class Loop:
     Args:
         trainer: its hooks are called, its counters moved on.
         budget: when the run is complete.
-        validation: loaders by the prefix of their metrics.
+        validation: a loader, several by name in a dict, or None.
     """
 
-    def __init__(self, trainer: "Trainer", budget: Budget, validation: Mapping[str, Any]) -> None:
+    def __init__(self, trainer: "Trainer", budget: Budget, validation: Any) -> None:
         self.trainer = trainer
         self.budget = budget
-        self.validation = validation
+        self.validation = validation if batches.by_name(validation) else None
         self.logged = self.validated = trainer.state.elapsed
         self.validate_every = Every(epochs=1) if trainer.limits.fast_dev_run else trainer.validate_every
         self.begun = time.perf_counter() - trainer.state.elapsed
@@ -54,7 +55,7 @@ class Loop:
         state, limit = trainer.state, trainer.limits.train_batches
         for batch, last in batches.of_epoch(trainer.train_loader, state.epoch, state.batch, limit):
             self.batch(batch, last)
-            if self.validation and self.validate_every.due(trainer.state, self.validated):
+            if self.validation is not None and self.validate_every.due(trainer.state, self.validated):
                 self.validate()
             if last:
                 self.end_epoch()
@@ -67,20 +68,29 @@ class Loop:
 
     def batch(self, batch: Any, last: bool) -> None:
         """One training step, up to `on_batch_end`."""
-        trainer, state, means, update = self.trainer, self.trainer.state, self.trainer.means, self.trainer.accumulation
-        update.begin(state.waiting, last)
-        with numbered(state.step, update.draw) as draws:
-            loss = trainer.stepper(trainer, started(trainer, batch))
-        update.draw = draws.draw
-        trainer.log("loss", loss)
-        state.advance(means.size, update.due, last, time.perf_counter() - self.begun)
+        trainer, state, means, hooks = self.trainer, self.trainer.state, self.trainer.means, self.trainer.hooks
+        update = trainer.accumulation
+        update.due = last or state.waiting + 1 >= update.batches
+        step, draw = state.step, update.draw if state.waiting else 0
+        outside = random.begin_step(step, draw) if step else None  # the first step draws as a loop by hand would
+        try:
+            if hooks.batch_start["train"]:
+                batch = hooks.start_batch(trainer, batch)
+            size = means.size = batches.size(batch)
+            loss = trainer.stepper(trainer, batch)
+        finally:
+            if outside is not None:
+                update.draw = random.set_state(outside).draw
+        means.add("loss", loss.data)
+        state.advance(size, update.due, last, time.perf_counter() - self.begun)
         metrics = None
         if trainer.log_every.due(state, self.logged):
             self.logged = state.elapsed
             metrics = check_finite(means.end_interval(), state)
-        outputs = StepOutputs(loss, means.size, metrics)
-        for hook in trainer.hooks.on_batch_end:
-            hook(trainer, outputs)
+        if hooks.on_batch_end:
+            outputs = StepOutputs(loss, size, metrics)
+            for hook in hooks.on_batch_end:
+                hook(trainer, outputs)
         means.size = 0
 
     def validate(self) -> None:
@@ -90,7 +100,7 @@ class Loop:
         for hook in trainer.hooks.on_validation_start:
             hook(trainer)
         with numbered(trainer.state.step):  # with validation or without, the training draws the same numbers
-            found = evaluated(trainer, self.validation, trainer.limits.validation_batches)
+            found = trainer.evaluate(self.validation, trainer.limits.validation_batches)
         metrics = trainer.validation = {f"val_{name}": value for name, value in found.items()}
         for hook in trainer.hooks.on_validation_end:
             hook(trainer, metrics)
@@ -108,7 +118,8 @@ class Loop:
         """Whether the run ends at this safe point."""
         trainer = self.trainer
         ending = self.budget.reached(trainer.state)  # first: a signal may come meanwhile, and None must not undo it
-        trainer.ending = trainer.ending or ending
+        if ending is not None and trainer.ending is None:
+            trainer.ending = ending
         return trainer.ending is not None
 
     def result(self) -> FitResult:
@@ -118,7 +129,8 @@ class Loop:
         so_far = check_finite(trainer.means.so_far(), trainer.state)
         metrics = trainer.history[-1] if trainer.history else so_far | trainer.validation
         state, history = attrs.evolve(trainer.state), list(trainer.history)
-        result = FitResult(*trainer.ending, state, dict(metrics), history, trainer.checkpoint)
+        bill = trainer.hooks.bill
+        result = FitResult(*trainer.ending, state, dict(metrics), history, trainer.checkpoint, bill)
         for hook in trainer.hooks.on_fit_end:
             hook(trainer, result)
         return result

@@ -52,6 +52,9 @@ class RunningMeans:
                 f"log: no batch is under way to log {name!r} for; on_validation_end and on_epoch_end may add to the "
                 "metrics that they are given"
             )
+        if type(value) is np.ndarray and value.size == 1 and self._on_device is None and self._captured is None:
+            self._add_on_host(name, float(value.item()))  # what it is most often without a GPU
+            return
         if not isinstance(value, int | float) and getattr(value, "size", 0) != 1:
             raise DTypeError(
                 f"log: {name!r} is {type(value).__name__} of shape {getattr(value, 'shape', None)}; log one number: "
@@ -69,6 +72,16 @@ class RunningMeans:
             self._captured.append((name, self.size))
         else:
             self.count([(name, self.size)])
+
+    def _add_on_host(self, name: str, value: float) -> None:
+        size = self.size
+        for totals, counts in zip(self._totals, self._counts, strict=True):
+            if name in totals:
+                totals[name] += value * size
+                counts[name] += size
+            else:
+                totals[name] = value * size
+                counts[name] = size
 
     def _totals_add(self, name: str, value: float) -> None:
         for totals in self._totals:

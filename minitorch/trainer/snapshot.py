@@ -11,7 +11,7 @@ from minitorch import random, serialize
 from minitorch.cuda import is_array
 from minitorch.errors import CheckpointError, ConfigError, MinitorchError, StateError
 from minitorch.optimizers import Optimizer
-from minitorch.trainer.callback import Callback
+from minitorch.trainer.callback import named
 from minitorch.trainer.optimizers import ONE
 from minitorch.trainer.settings import check_number
 from minitorch.trainer.state import TrainState
@@ -78,19 +78,6 @@ def load_state_dict(trainer: "Trainer", state: Mapping[str, Any]) -> None:
     trainer.state = counters
     trainer.validation, trainer.history = validation, history
     random.set_state(numbers)
-
-
-def named(callbacks: list[Callback]) -> dict[str, Callback]:
-    """The callbacks by class name, numbered from the second of a class on."""
-    names: dict[str, Callback] = {}
-    for callback in callbacks:
-        name = cls = type(callback).__name__
-        count = 1
-        while name in names:
-            count += 1
-            name = f"{cls}-{count}"
-        names[name] = callback
-    return names
 
 
 def content(trainer: "Trainer") -> tuple[dict[str, Any], dict[str, Any]]:

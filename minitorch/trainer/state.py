@@ -5,6 +5,7 @@ from typing import Literal
 
 import attrs
 
+from minitorch.trainer.bill import Bill
 from minitorch.variable import Variable
 
 Status = Literal["completed", "stopped", "interrupted", "terminated"]
@@ -45,7 +46,7 @@ class TrainState:
         self.elapsed = elapsed
 
 
-@attrs.frozen
+@attrs.define
 class StepOutputs:
     """What one batch hands to `on_batch_end`.
 
@@ -72,6 +73,7 @@ class FitResult:
         metrics: the means of the last epoch, validation included; before the end of the first, those so far.
         history: the means of every finished epoch, in order.
         checkpoint: the newest checkpoint written, if any.
+        bill: what each hook of the callbacks took; print it.
     """
 
     status: Status
@@ -80,3 +82,4 @@ class FitResult:
     metrics: dict[str, float]
     history: list[dict[str, float]]
     checkpoint: Path | None = None
+    bill: Bill | None = attrs.field(default=None, eq=False, repr=False)

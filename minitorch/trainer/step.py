@@ -1,5 +1,7 @@
 """One training step: loss, gradients, update."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from minitorch import random
@@ -32,58 +34,46 @@ class Stepper(Protocol):
         """Run the step on `batch`, and return its loss."""
 
 
-class numbered:  # noqa: N801  # used as a function is
-    """Number the random draws inside from `draw` within `step`, and go on afterwards where they were before.
+@contextmanager
+def numbered(step: int) -> Iterator[None]:
+    """Number the random draws inside from 0 within `step`, and go on afterwards where they were before.
 
     Only step 0 draws as if it were written by hand, since lazily sized layers draw their weights there.
-
-    Attributes:
-        draw: afterwards, the number that comes next in this step.
     """
-
-    __slots__ = ("draw", "outside", "step")
-
-    def __init__(self, step: int, draw: int = 0) -> None:
-        self.step = step
-        self.draw = draw
-
-    def __enter__(self) -> "numbered":
-        self.outside = random.get_state()
-        if self.step:
-            random.set_state(random.RandomState(self.outside.seed, self.step, self.draw))
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self.step:
-            self.draw = random.get_state().draw
-            random.set_state(self.outside)
+    outside = random.begin_step(step) if step else None
+    try:
+        yield
+    finally:
+        if outside is not None:
+            random.set_state(outside)
 
 
 def train_step(trainer: "Trainer", batch: Any) -> Variable:
     """Run the model on `batch`, go backward, and update if that is due; returns the loss."""
     loss = trainer.training_step(batch)
-    check_loss(type(trainer).__name__, loss)
-    if not trainer.state.waiting:
+    if type(loss) is not Variable or loss.data.size != 1 or loss.node is None:
+        check_loss(trainer, loss)
+    waiting, update, scale = trainer.state.waiting, trainer.accumulation, trainer.loss_scale
+    several = waiting or update.batches > 1
+    if not waiting:
         trainer.model.cleargrads()
-    update = trainer.accumulation
-    backward(loss, trainer.loss_scale, update.weight(trainer.means.size))
+    if several:
+        scale = scale * update.weight(trainer.means.size, waiting)
+    if scale is not UNSCALED:
+        loss.grad = Variable(ones_like(loss.data) * scale, requires_grad=False)
+    loss.backward()
     if update.due:
-        update.complete(trainer.model)
+        if several:
+            update.complete(trainer.model)
         for hook in trainer.hooks.on_after_backward:
             hook(trainer)
         trainer.optimizer_step()
     return loss
 
 
-def backward(loss: Variable, scale: Any, weight: float) -> None:
-    """Add the gradients of `scale * weight * loss` to those that are there; `scale` may be an array on the device."""
-    if weight != 1.0 or scale is not UNSCALED:
-        loss.grad = Variable(ones_like(loss.data) * (scale * weight), requires_grad=False)
-    loss.backward()
-
-
-def check_loss(owner: str, loss: Any) -> None:
+def check_loss(trainer: "Trainer", loss: Any) -> None:
     """Raise unless `loss` is one number that depends on something trainable."""
+    owner = type(trainer).__name__
     if not isinstance(loss, Variable):
         raise DTypeError(
             f"{owner}.training_step returned {type(loss).__name__}; return the loss, a Variable of one element"

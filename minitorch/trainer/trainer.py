@@ -10,6 +10,7 @@ from minitorch.models import Model
 from minitorch.optimizers import Optimizer
 from minitorch.trainer import batches, optimizers, snapshot
 from minitorch.trainer.accumulation import Accumulation
+from minitorch.trainer.bill import Bill
 from minitorch.trainer.callback import Callback, HookLists, check_hooks, checked
 from minitorch.trainer.callbacks import default_callbacks
 from minitorch.trainer.explain import explanation
@@ -184,6 +185,11 @@ class Trainer:
         return optimizers.only(self.optimizers)
 
     @property
+    def bill(self) -> Bill:
+        """What each hook of the newest run took of its time, and moved between host and device; print it."""
+        return self.hooks.bill
+
+    @property
     def batches_per_epoch(self) -> int | None:
         """The batches of an epoch of training, where the loader knows its length."""
         if not hasattr(self.train_loader, "__len__"):
@@ -237,12 +243,12 @@ class Trainer:
         """
         if not self.optimizers:
             raise ConfigError("fit: the Trainer has no optimizer; give one, such as optimizers.SGD(0.01)")
-        self.limits, loaders = check_limits(limits), batches.by_name(validation)
+        self.limits = check_limits(limits)
         if limits.fast_dev_run:
             epochs, steps, seconds, resume = self.state.epoch + 1, None, None, None
         if limits.overfit_batches:
             train_loader = batches.first(train_loader, limits.overfit_batches)
-            loaders = batches.by_name(train_loader)
+            validation = train_loader
         budget, callbacks = Budget(epochs, steps, seconds), limits.running(self.callbacks)
         self.train_loader, self.resuming, self.ending = train_loader, resume is not None, None
         self.hooks = HookLists(self, callbacks)
@@ -250,7 +256,7 @@ class Trainer:
             try:
                 with handled(self.request_stop):
                     folders.begin(resume)
-                    return Loop(self, budget, loaders).run()
+                    return Loop(self, budget, validation).run()
             except BaseException as error:
                 self.hooks.fail(self, error)
                 if isinstance(error, StopIteration):
@@ -260,17 +266,19 @@ class Trainer:
                 raise
             finally:
                 self.stage, self.means.size = "idle", 0
+                self.hooks.bill.end()
 
-    def evaluate(self, loader: Any) -> dict[str, float]:
+    def evaluate(self, loader: Any, limit: int | None = None) -> dict[str, float]:
         """The means of what `validation_step` logs over all batches, and of its loss, weighted by samples.
 
         Args:
             loader: the batches; or several loaders by name in a dict, whose metrics then carry their names.
+            limit: of each loader no more than so many batches.
 
         Raises:
             DataError: the loader has no batch.
         """
-        return evaluated(self, batches.by_name(loader))
+        return evaluated(self, batches.by_name(loader), limit)
 
     def predict(self, loader: Iterable[Any]) -> Any:
         """The outputs of `predict_step`, joined along the first axis in the order of the loader, as NumPy arrays.

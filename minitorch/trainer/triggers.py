@@ -61,13 +61,12 @@ class Budget:
 
     def reached(self, state: TrainState) -> tuple[Status, str] | None:
         """How and why a run that stands at `state` is complete, or None."""
-        for limit, done, unit in (
-            (self.epochs, state.epoch, "epochs"),
-            (self.steps, state.step, "steps"),
-            (self.seconds, state.elapsed, "seconds"),
-        ):
-            if limit is not None and done >= limit:
-                return "completed", f"{limit} {unit} done"
+        if self.epochs is not None and state.epoch >= self.epochs:
+            return "completed", f"{self.epochs} epochs done"
+        if self.steps is not None and state.step >= self.steps:
+            return "completed", f"{self.steps} steps done"
+        if self.seconds is not None and state.elapsed >= self.seconds:
+            return "completed", f"{self.seconds} seconds done"
         return None
 
 

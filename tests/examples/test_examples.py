@@ -92,7 +92,7 @@ def test_mnist_gpu(run):
     assert header.split() == ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"]
     assert re.fullmatch(rf" +1({NUMBER}){{5}}", first)
     assert re.fullmatch(rf" +2({NUMBER}){{5}}", second)
-    assert re.fullmatch(r"completed: 2 epochs done \(step 6, \d+\.\d s\)", end)
+    assert re.fullmatch(r"completed: 2 epochs done \(step 6, \d+\.\d s, callbacks \d+\.\d%\)", end)
     assert checkpoint == "checkpoint: runs/mnist/001/checkpoints/step-00000006.safetensors"
     assert accuracy == f"test accuracy {second.split()[4]} after 2 epochs"
     assert Path("runs/mnist/001/metrics.jsonl").exists()

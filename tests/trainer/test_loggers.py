@@ -33,7 +33,7 @@ def test_a_row_for_each_epoch(capsys):
         assert (int(epoch), len(row)) == (i + 1, len(header))
         assert numbers == [f"{value:.4f}" for value in metrics.values()]
         assert float(seconds) >= 0
-    assert re.fullmatch(r"completed: 2 epochs done \(step 8, \d+\.\d s\)", end)
+    assert re.fullmatch(r"completed: 2 epochs done \(step 8, \d+\.\d s, callbacks \d+\.\d%\)", end)
 
 
 def test_a_new_header_where_columns_change(capsys):

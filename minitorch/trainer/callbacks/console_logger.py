@@ -21,7 +21,9 @@ class ConsoleLogger(Callback):
         epoch      loss   seconds
             1    1.9008    1.8114
 
-    Where the columns change, there is a new header.
+        completed: 1 epochs done (step 600, 1.8 s, callbacks 0.4%)
+
+    Where the columns change, there is a new header. What each callback took is in `print(result.bill)`.
     """
 
     phase = Phase.LOG
@@ -47,7 +49,8 @@ class ConsoleLogger(Callback):
         """Write how the run ended, and the metrics so far where no epoch was finished."""
         if not result.history and result.metrics:
             self._write("  ".join(f"{name} {value:.4f}" for name, value in result.metrics.items()))
-        self._write(f"{result.status}: {result.reason} (step {result.state.step}, {result.state.elapsed:.1f} s)")
+        passed = f"step {result.state.step}, {result.state.elapsed:.1f} s, callbacks {trainer.bill.share():.1%}"
+        self._write(f"{result.status}: {result.reason} ({passed})")
         if result.checkpoint is not None:
             self._write(f"checkpoint: {result.checkpoint}")
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from minitorch.errors import ConfigError
 from minitorch.serialize.atomic import replacing
+from minitorch.trainer.bill import HookBill
 from minitorch.trainer.callback import HOOKS, HookLists, Phase
 from minitorch.trainer.callbacks.device_stats import module_of
 from minitorch.trainer.callbacks.run_files import RunFiles
@@ -129,14 +130,15 @@ class _Recorder:
         """The same hooks, timed, with marks where the parts of a step begin and end."""
         clocked = copy.copy(hooks)
         for name in HOOKS:
-            setattr(clocked, name, [self._timed_hook(hook, name) for hook in getattr(hooks, name)])
+            setattr(clocked, name, [self._timed_hook(hook) for hook in getattr(hooks, name)])
         clocked.batch_start = {
-            stage: [self._timed_hook(hook, "on_batch_start") for hook in calls]
-            for stage, calls in hooks.batch_start.items()
+            stage: [self._timed_hook(hook) for hook in calls] for stage, calls in hooks.batch_start.items()
         }
-        clocked.batch_start["train"].insert(0, self._end_wait)
-        clocked.on_after_backward.insert(0, self._end_backward)
-        clocked.on_checkpoint.append(self._end_step)
+        marks = (("on_batch_start", self._end_wait), ("on_after_backward", self._end_backward))
+        for name, mark in marks:
+            calls = clocked.batch_start["train"] if name == "on_batch_start" else getattr(clocked, name)
+            calls.insert(0, HookBill("Profile", name, mark))
+        clocked.on_checkpoint.append(HookBill("Profile", "on_checkpoint", self._end_step))
         return clocked
 
     def _begin_step(self, trainer: "Trainer") -> None:
@@ -157,9 +159,8 @@ class _Recorder:
         if self._step >= self.steps.stop:
             self.done()
 
-    def _timed_hook(self, hook: Callable[..., Any], name: str) -> Callable[..., Any]:
-        owner = type(getattr(hook, "__self__", self.trainer)).__name__
-        return self._timed(hook, f"{owner}.{name}", "callback")
+    def _timed_hook(self, hook: HookBill) -> HookBill:
+        return HookBill(hook.callback, hook.hook, self._timed(hook, hook.name, "callback"))
 
     def _timed(self, call: Callable[..., Any], label: str, category: str) -> Callable[..., Any]:
         @functools.wraps(call)
