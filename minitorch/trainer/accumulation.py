@@ -35,14 +35,9 @@ class Accumulation:
     samples: int = 0
     draw: int = 0
 
-    def weight(self, size: int, waiting: int) -> float:
-        """Count a batch of `size` samples, of an update of which so many batches wait.
-
-        Returns:
-            By what the gradient of its mean loss is to be multiplied.
-        """
-        if not waiting:
-            self.full, self.samples = size * self.batches, 0
+    def weight(self, size: int) -> float:
+        """Count a batch of `size` samples; returns by what the gradient of its mean loss is to be multiplied."""
+        self.full = self.full or size * self.batches
         self.samples += size
         return size / self.full
 

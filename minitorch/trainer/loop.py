@@ -71,7 +71,9 @@ class Loop:
         trainer, state, means, hooks = self.trainer, self.trainer.state, self.trainer.means, self.trainer.hooks
         update = trainer.accumulation
         update.due = last or state.waiting + 1 >= update.batches
-        step, draw = state.step, update.draw if state.waiting else 0
+        if not state.waiting:
+            update.full = update.samples = update.draw = 0
+        step, draw = state.step, update.draw
         outside = random.begin_step(step, draw) if step else None  # the first step draws as a loop by hand would
         try:
             if hooks.batch_start["train"]:

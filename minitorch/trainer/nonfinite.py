@@ -122,7 +122,7 @@ def examined_step(trainer: "Trainer", batch: Any) -> Variable:
         update.complete(trainer.model)
         for hook in trainer.hooks.on_after_backward:
             hook(trainer)
-            _raise_if(_bad_gradient(trainer.model), "callback", hook.__qualname__)
+            _raise_if(_bad_gradient(trainer.model), "callback", hook.name)
         trainer.optimizer_step()
         optimizers = " and ".join(type(optimizer).__name__ for optimizer in trainer.optimizers.values())
         weights = {path: param.data for path, param in trainer.model.named_params()}

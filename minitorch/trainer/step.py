@@ -52,13 +52,13 @@ def train_step(trainer: "Trainer", batch: Any) -> Variable:
     """Run the model on `batch`, go backward, and update if that is due; returns the loss."""
     loss = trainer.training_step(batch)
     if type(loss) is not Variable or loss.data.size != 1 or loss.node is None:
-        check_loss(trainer, loss)
+        check_loss(type(trainer).__name__, loss)
     waiting, update, scale = trainer.state.waiting, trainer.accumulation, trainer.loss_scale
     several = waiting or update.batches > 1
     if not waiting:
         trainer.model.cleargrads()
     if several:
-        scale = scale * update.weight(trainer.means.size, waiting)
+        scale = scale * update.weight(trainer.means.size)
     if scale is not UNSCALED:
         loss.grad = Variable(ones_like(loss.data) * scale, requires_grad=False)
     loss.backward()
@@ -71,9 +71,8 @@ def train_step(trainer: "Trainer", batch: Any) -> Variable:
     return loss
 
 
-def check_loss(trainer: "Trainer", loss: Any) -> None:
+def check_loss(owner: str, loss: Any) -> None:
     """Raise unless `loss` is one number that depends on something trainable."""
-    owner = type(trainer).__name__
     if not isinstance(loss, Variable):
         raise DTypeError(
             f"{owner}.training_step returned {type(loss).__name__}; return the loss, a Variable of one element"
