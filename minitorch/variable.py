@@ -318,6 +318,11 @@ class Parameter(Variable):
         """The dtype, also before there is an array."""
         return self._dtype if self.data is None else self.dtype
 
+    @property
+    def on_gpu(self) -> bool:
+        """Whether its array is on a GPU, or will be once there is one."""
+        return self._on_gpu if self.data is None else not isinstance(self.data, np.ndarray)
+
     def accepts(self, shape: tuple[int, ...]) -> bool:
         """Whether an array of `shape` may be assigned."""
         wanted = self.wanted_shape
@@ -332,8 +337,7 @@ class Parameter(Variable):
 
     def place(self, value: Array) -> Array:
         """`value` on the device of this Parameter, copied only if it is on another."""
-        on_gpu = self._on_gpu if self.data is None else not isinstance(self.data, np.ndarray)
-        return as_cupy(value) if on_gpu else as_numpy(value)
+        return as_cupy(value) if self.on_gpu else as_numpy(value)
 
     def _move(self, move: Any) -> None:
         self._on_gpu = move is as_cupy

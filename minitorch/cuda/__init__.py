@@ -2,7 +2,7 @@
 
 from minitorch.cuda.array_module import as_cupy, as_numpy, get_array_module, has_gpu, is_array, transfers, xp_of
 from minitorch.cuda.device import Device, Memory, compute_stream
-from minitorch.cuda.gemm import gemm
+from minitorch.cuda.gemm import computing, gemm
 from minitorch.cuda.graph import CapturedStep, DeviceScalar, capturing, preserved
 from minitorch.cuda.strict import no_sync, sync_allowed
 
@@ -15,6 +15,7 @@ __all__ = [
     "as_numpy",
     "capturing",
     "compute_stream",
+    "computing",
     "gemm",
     "get_array_module",
     "gpu_enable",

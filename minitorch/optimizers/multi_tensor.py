@@ -88,6 +88,7 @@ class Request:
         options: of each the hyperparameters, with `lr` as its share of the learning rate.
         longest: what to clip the norm of all gradients to, or None.
         decay: what to add of each Parameter to its gradient then.
+        keep: a number on the device: where it is negative, there is no update; or None.
     """
 
     params: list[Parameter]
@@ -95,13 +96,14 @@ class Request:
     options: list[dict[str, Any]]
     longest: float | None
     decay: float
+    keep: Array | None
 
     def made_of(self, launch: Launch) -> list[Any]:
         """The arrays and numbers that tables and launches are made of."""
         arrays = [
             a for p, e in zip(self.params, self.entries, strict=True) for a in (p.data, *map(e.get, launch.state))
         ]
-        return [*arrays, *self.options, self.longest, self.decay]
+        return [*arrays, *self.options, self.longest, self.decay, self.keep]
 
 
 class MultiTensor:
@@ -144,10 +146,12 @@ class MultiTensor:
         if not capturing():
             self._lr.set(lr)
         grads = [_fitting(p.grad.data, p.data) for p in request.params]
-        clip = None
+        clip = request.keep
         if request.longest is not None:
             assert self._all is not None
             _, clip = kernels.gradient_norm(self._all, grads, request.longest)
+            if request.keep is not None:
+                clip = xp_of(clip).where(request.keep < 0, request.keep, clip)
         for part in self._parts:
             counted = {}
             if part.steps is not None:

@@ -33,6 +33,8 @@ class Optimizer:
         hooks: functions that are given the Parameters with gradients before each update.
         state: by the path of each Parameter, by name, what the optimizer remembers of it.
         updates: how many times `update` was called.
+        keep: None, or a number on the device that each update reads there: where it is negative, Parameters and state
+            stay as they are. It takes an update by a launch.
         hyperparameters: the names of the attributes that are saved and restored with the state.
         decays: those of them that must be less than 1.
         fading: the names in the state of arrays that decay towards zero where gradients are zero, and whose tiny
@@ -49,6 +51,7 @@ class Optimizer:
         self.hooks: list[Hook] = []
         self.state: dict[str, dict[str, Any]] = {}
         self.updates = 0
+        self.keep: Array | None = None
         self._paths: dict[Parameter, str] = {}
         self._patterns: dict[Parameter, tuple[str, ...]] = {}
         self._options: dict[tuple[str, ...], dict[str, Any]] = {}
@@ -130,6 +133,11 @@ class Optimizer:
     def _update_each(self, params: list[Parameter]) -> None:
         for hook in self.hooks:
             hook(params)
+        if self.keep is not None:
+            raise DeviceError(
+                f"{type(self).__name__} updates Parameters one by one, and cannot leave out an update without waiting "
+                "for the device; what a launch updates are float32 Parameters in C order, by an update_one of minitorch"
+            )
         if xp_of(params[0].data) is not np and capturing():
             raise DeviceError(
                 f"{type(self).__name__} updates Parameters one by one, with numbers of the host; what a launch updates "
@@ -149,7 +157,7 @@ class Optimizer:
         found = {patterns: grouping.merged(self.groups, patterns, own) for patterns in self._options}
         self._launched = [self.state_of(p, **launch.zeros) if launch.zeros else {} for p in params]
         options = [found[self._patterns[p]] for p in params]
-        request = Request(params, self._launched, options, longest, decay)
+        request = Request(params, self._launched, options, longest, decay, self.keep)
         if params:
             self._on_device.update(launch, self.lr, request)  # type: ignore[attr-defined]
 
@@ -168,7 +176,7 @@ class Optimizer:
         """What the user may change that a launch is made with."""
         own = [getattr(self, name) for name in self.hyperparameters if name != "lr"]
         hooks, longest, decay = multi_tensor.split(self.hooks)
-        return *own, *hooks, longest, decay
+        return *own, *hooks, longest, decay, id(self.keep)
 
     def advance(self, updates: int) -> None:
         """Count so many updates that replays of a captured one have made; a negative number takes them back."""

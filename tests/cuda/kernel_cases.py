@@ -96,6 +96,15 @@ def optimizers(rng: Rng, put: Put) -> Iterator[Any]:
     kernels.adam(adam, g, lr=lr, step=steps, beta1=0.9, beta2=0.999, eps=1e-8)
     for state in (p, v, q, m, s, r):
         yield from state[:8] + state[-2:]
+    for bad in (False, True, False):
+        scale, good, keep = put(np.float32(4)), put(np.int32(2)), put(np.float32(0.5))
+        scaled = [put(np.full(n, np.inf if bad and n == 1 else i + 1, np.float32)) for i, n in enumerate(sizes)]
+        settings = {"growth": 2.0, "backoff": 0.25, "patience": int(rng.integers(3, 5)), "largest": 6.0}
+        kernels.unscale(adam, scaled, scale=scale, good=good, keep=keep, **settings)
+        yield from (scale, good, keep, *scaled[:3])
+        if bad:  # then there is no update
+            kernels.adam(adam, g, lr=lr, step=step, beta1=0.9, beta2=0.999, eps=1e-8, clip=keep)
+            yield from r[:3] + m[:3]
     yield from kernels.gradient_norm(adam, g, 1.0)
     yield from kernels.gradient_norm(adam, g, 1e9)
 

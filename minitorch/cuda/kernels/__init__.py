@@ -19,7 +19,18 @@ from minitorch.cuda.kernels.pooling import average_pool, average_pool_gradient, 
 from minitorch.cuda.kernels.softmax import softmax, softmax_gradient
 from minitorch.cuda.kernels.sort import sorted_places
 from minitorch.cuda.kernels.totals import VALUES, add_to_sums
-from minitorch.cuda.kernels.update import Tensors, adadelta, adagrad, adam, gradient_norm, lion, momentum, rmsprop, sgd
+from minitorch.cuda.kernels.update import (
+    Tensors,
+    adadelta,
+    adagrad,
+    adam,
+    gradient_norm,
+    lion,
+    momentum,
+    rmsprop,
+    sgd,
+    unscale,
+)
 
 __all__ = [
     "ACTIVATIONS", "KERNELS", "VALUES", "Kernel", "Tensors", "accuracy", "adadelta", "adagrad", "adam",
@@ -29,5 +40,5 @@ __all__ = [
     "layer_norm_parameter_gradients", "lion", "lstm_cell", "lstm_cell_gradient", "max_pool",
     "max_pool_gradient", "momentum", "random_bits", "rmsprop", "sgd", "softmax",
     "softmax_cross_entropy_backward", "softmax_cross_entropy_forward", "softmax_gradient", "sorted_places",
-    "source", "takes",
+    "source", "takes", "unscale",
 ]  # fmt: skip

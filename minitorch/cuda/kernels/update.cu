@@ -47,6 +47,7 @@ __device__ __forceinline__ void over_chunk(
     float* s1 = first_state ? array_at(first_state[tensor]) : nullptr;
     float* s2 = second_state ? array_at(second_state[tensor]) : nullptr;
     float scale = clip ? clip[0] : 1;
+    if (scale < 0) return;  // see `unscale`: there is no update
     if (last % 4 == 0 && aligned(p, g, s1, s2))
         over_elements<4>(p, g, s1, s2, first, last, scale, l2, change);
     else
@@ -185,4 +186,39 @@ KERNEL clip_scale(const float* partial, int count, float longest, float* norm, f
         float scale = longest / (norm[0] + 1e-6f);
         clip[0] = scale > 1 ? 1 : scale;
     }
+}
+
+// Gradients divided by scale[0], in place; finite: of each chunk 1 if all of its numbers are finite then, else 0.
+KERNEL unscale_chunks(
+    float* finite, const __grid_constant__ Addresses grads, const int* sizes, const int* chunks, const float* scale) {
+    int tensor = chunks[2 * blockIdx.x], first = chunks[2 * blockIdx.x + 1];
+    int last = min(first + CHUNK, sizes[tensor]);
+    float* g = array_at(grads.at[tensor]);
+    float inverse = 1 / scale[0], wrong = 0;
+    for (int i = first + threadIdx.x; i < last; i += BLOCK) {
+        g[i] *= inverse;
+        if (g[i] - g[i] != 0) wrong = 1;
+    }
+    wrong = group_sum<BLOCK>(wrong);
+    if (threadIdx.x == 0) finite[blockIdx.x] = wrong == 0 ? 1 : 0;
+}
+
+// keep: 1 if all of `finite` is 1, else -1. Then the scale is multiplied by `growth` after so many good updates in a row
+// as `patience` says, or by `backoff` after a bad one, and stays from 1 to `largest`; for one block.
+KERNEL move_loss_scale(
+    const float* finite, int count, float* scale, int* good, float* keep, float growth, float backoff, int patience,
+    float largest) {
+    float wrong = 0;
+    for (int i = threadIdx.x; i < count; i += BLOCK) wrong += 1 - finite[i];
+    wrong = group_sum<BLOCK>(wrong);
+    if (threadIdx.x > 0) return;
+    keep[0] = wrong == 0 ? 1 : -1;
+    int in_a_row = wrong == 0 ? good[0] + 1 : 0;
+    float next = wrong == 0 ? scale[0] : fmaxf(scale[0] * backoff, 1);
+    if (in_a_row >= patience) {
+        next = fminf(next * growth, largest);
+        in_a_row = 0;
+    }
+    scale[0] = next;
+    good[0] = in_a_row;
 }

@@ -127,6 +127,8 @@ def _array_at(address: int, size: int) -> Array:
 
 def _tensors(sizes: Array, grads: Array, clip: Array | None, options: Array, *tables: Array) -> Any:
     """Of each tensor its arrays, its gradient with scale and decay applied, its share of lr, and its own decay."""
+    if clip is not None and clip[()] < 0:
+        return  # there is no update
     for i, size in enumerate(sizes):
         arrays = [_array_at(table[i], size) for table in tables]
         lr_scale, l2, decay = options[i]
@@ -162,7 +164,7 @@ def adam_update(
     """m, v: means of g and g g; p -= lr (m_hat / (sqrt(v_hat) + eps) + decay p), in step number `step`, from 1."""
     numbers = step if each else np.broadcast_to(step, len(sizes))
     tensors = _tensors(sizes, grads, clip, options, params, means, squares)
-    for t, ((p, m, v), g, lr_scale, decay) in zip(numbers.tolist(), tensors, strict=True):
+    for t, ((p, m, v), g, lr_scale, decay) in zip(numbers.tolist(), tensors, strict=False):
         m[...] = np.float32(beta1) * m + np.float32(1 - beta1) * g
         v[...] = np.float32(beta2) * v + np.float32(1 - beta2) * g * g
         p *= np.float32(1 - lr * lr_scale * decay)
@@ -230,6 +232,62 @@ def clip_scale(partial: Array, count: int, longest: float, norm: Array, clip: Ar
     """The norm, and by what to multiply gradients so that it is at most `longest`."""
     norm[...] = np.sqrt(partial.sum(dtype=np.float64))
     clip[...] = np.minimum(longest / (norm + np.float32(1e-6)), 1)
+
+
+@kernel("update")
+def unscale_chunks(finite: Array, grads: Array, sizes: Array, chunks: Array, scale: Array) -> None:
+    """Gradients divided by the scale; of each chunk whether all of its numbers are finite then."""
+    for i, (tensor, first) in enumerate(chunks):
+        g = _array_at(grads["at"][tensor], sizes[tensor])[first : first + CHUNK]
+        g *= 1 / scale[()]
+        finite[i] = np.isfinite(g).all()
+
+
+@kernel("update")
+def move_loss_scale(
+    finite: Array, count: int, scale: Array, good: Array, keep: Array, growth: float, backoff: float, patience: int,
+    largest: float,
+) -> None:  # fmt: skip
+    """`keep`: 1 if all is finite, else -1; the scale grows after `patience` good updates in a row, or falls."""
+    keep[...] = 1 if finite.all() else -1
+    good[...] = good + 1 if keep > 0 else 0
+    if keep < 0:
+        scale[...] = max(scale * backoff, 1)
+    if good >= patience:
+        scale[...], good[...] = min(scale * growth, largest), 0
+
+
+def unscale(
+    tensors: Tensors, grads: Sequence[Array], *, scale: Array, good: Array, keep: Array, growth: float, backoff: float,
+    patience: int, largest: float,
+) -> None:  # fmt: skip
+    """Divide gradients by the scale of the loss, in place, and move the scale.
+
+    Args:
+        tensors: the parameters.
+        grads: one for each, of `scale` times the loss.
+        scale: float32, 0-d: multiplied by `backoff` if a gradient is not finite, but at least 1; or by `growth` after
+            `patience` updates in a row that are finite.
+        good: int32, 0-d: how many updates in a row were finite.
+        keep: float32, 0-d: becomes 1 if all gradients are finite, else -1. As the `clip` of an update a negative
+            number says that there is none: parameters and state stay.
+        growth: above 1.
+        backoff: below 1.
+        patience: how many updates.
+        largest: what the scale grows to.
+    """
+    finite = xp_of(scale).empty(sum(len(group.chunks) for group in tensors.groups), np.float32)
+    first = 0
+    for group in tensors.groups:
+        part = finite[first : first + len(group.chunks)]
+        unscale_chunks(
+            (len(group.chunks),), part, tensors.gradients(grads, group), group.sizes, group.chunks, scale
+        )  # fmt: skip
+        first += len(group.chunks)
+    move_loss_scale(
+        (1,), finite, np.int32(finite.size), scale, good, keep, np.float32(growth), np.float32(backoff),
+        np.int32(patience), np.float32(largest),
+    )  # fmt: skip
 
 
 def sgd(tensors: Tensors, grads: Sequence[Array], *, lr: Array, clip: Array | None = None) -> None:

@@ -17,6 +17,7 @@ from minitorch.trainer.callbacks.gradient_clipping import GradientClipping
 from minitorch.trainer.callbacks.jsonl_logger import JSONLLogger
 from minitorch.trainer.callbacks.label_smoothing import LabelSmoothing
 from minitorch.trainer.callbacks.lr_schedule import LRSchedule
+from minitorch.trainer.callbacks.mixed_precision import MixedPrecision
 from minitorch.trainer.callbacks.mixing import CutMix, MixUp
 from minitorch.trainer.callbacks.mlflow_logger import MLflowLogger
 from minitorch.trainer.callbacks.nan_guard import NaNGuard
@@ -51,6 +52,7 @@ __all__ = [
     "LabelSmoothing",
     "MLflowLogger",
     "MixUp",
+    "MixedPrecision",
     "ModelSummary",
     "NaNGuard",
     "PlotCurves",

@@ -40,6 +40,7 @@ SETTINGS = {
     "LRSchedule": lambda folder, uri: {"schedule": Exponential(0.9)},
     "LabelSmoothing": lambda folder, uri: {"classes": 3},
     "MLflowLogger": lambda folder, uri: {"experiment": folder.name, "tracking_uri": uri},
+    "MixedPrecision": lambda folder, uri: {"format": "fp16"},
     "MixUp": lambda folder, uri: {"classes": 3},
     "ModelSummary": lambda folder, uri: {},
     "NaNGuard": lambda folder, uri: {"folder": folder},
@@ -58,10 +59,12 @@ CHANGING = {
     "CutMix", "EMA", "Freeze", "GradientClipping", "LRSchedule", "LabelSmoothing", "MixUp", "ReduceLROnPlateau", "SWA",
     "Unfreeze",
 }  # fmt: skip
+# Those that run on a GPU alone: tests of their own run them on the stand-in for one.
+ON_A_GPU = {"MixedPrecision"}
 # Those that cannot be in one run with one before.
 APART = {"ReduceLROnPlateau"}
-# Those that change which Parameters are updated, of which the optimizer has a list on the device.
-REGROUPING = {"Freeze", "Unfreeze"}
+# Those that keep a list of Parameters on the device, or change which are updated, of which the optimizer has one there.
+REGROUPING = {"Freeze", "MixedPrecision", "Unfreeze"}
 # Those that have to read from the device what nobody else does.
 READING = {"Checkpoint", "ConfusionMatrix", "NaNGuard", "SampleImages"}
 # The packages without which it cannot be made.
@@ -79,9 +82,10 @@ EXPORTED = {
     if isinstance(thing, type) and issubclass(thing, Callback)
 }
 MISSING = {name for name, package in NEEDS.items() if importlib.util.find_spec(package) is None}
-TOGETHER = [name for name in SETTINGS if name not in MISSING | APART]
+TOGETHER = [name for name in SETTINGS if name not in MISSING | APART | ON_A_GPU]
 each = pytest.mark.parametrize("name", SETTINGS)
-each_that_changes_nothing = pytest.mark.parametrize("name", [name for name in SETTINGS if name not in CHANGING])
+each_that_runs_here = pytest.mark.parametrize("name", [name for name in SETTINGS if name not in ON_A_GPU])
+each_that_changes_nothing = pytest.mark.parametrize("name", [n for n in SETTINGS if n not in CHANGING | ON_A_GPU])
 each_that_changes_numbers = pytest.mark.parametrize("name", sorted(CHANGING))
 pytestmark = pytest.mark.filterwarnings("ignore:::(mlflow|wandb|sqlalchemy|google|pydantic)")
 
@@ -202,7 +206,7 @@ def test_all_together_they_change_no_number(make):
         assert ends_with(*[make(name, folder) for name in order]) == ends_with()
 
 
-@each
+@each_that_runs_here
 def test_a_run_with_it_is_resumed_exactly(make, tmp_path, name):
     """Broken off in the middle of an epoch and resumed, a run ends as one that went through."""
     whole = resumed_runs.fit(tmp_path / "whole", lambda: [make(name, "a")])
@@ -225,7 +229,7 @@ def test_a_run_with_all_is_resumed_exactly(make, tmp_path):
     assert small_runs.weights(resumed) == small_runs.weights(whole)
 
 
-@each
+@each_that_runs_here
 def test_its_state_goes_round_after_every_step(make, name):
     """Whenever a checkpoint may be saved, another one takes the state and gives it back."""
     callback = make(name)
@@ -247,7 +251,7 @@ def test_a_state_that_is_not_its_own_is_an_error(make, name):
         callback.load_state_dict({**callback.state_dict(), "no_such_key": 1})
 
 
-@each
+@each_that_runs_here
 def test_after_a_run_that_failed_it_works_again(make, name):
     """A run that fails in the middle of an epoch leaves it, and all it had touched, fit for the next one."""
     fails = [True]
