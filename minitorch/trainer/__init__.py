@@ -2,8 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
+from minitorch.trainer.batch_size_finder import BatchSizeFinder
 from minitorch.trainer.callback import Callback, Phase
 from minitorch.trainer.limits import Limits
+from minitorch.trainer.lr_finder import LRFinder
 from minitorch.trainer.run_folder import run_folder
 from minitorch.trainer.state import FitResult, StepOutputs, TrainState
 from minitorch.trainer.trainer import Trainer
@@ -13,9 +15,11 @@ if TYPE_CHECKING:
     from minitorch.trainer.trainer_config import TrainerConfig
 
 __all__ = [
+    "BatchSizeFinder",
     "Callback",
     "Every",
     "FitResult",
+    "LRFinder",
     "Limits",
     "Phase",
     "StepOutputs",

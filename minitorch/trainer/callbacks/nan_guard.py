@@ -1,6 +1,5 @@
 """`NaNGuard`: where the first NaN or infinity of a run comes from."""
 
-import copy
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,13 +11,14 @@ from minitorch import serialize
 from minitorch.cuda import sync_allowed
 from minitorch.errors import NonFiniteError
 from minitorch.trainer import batches
-from minitorch.trainer.callback import HOOKS, HookLists, Phase
+from minitorch.trainer.callback import Phase
 from minitorch.trainer.callbacks.run_files import RunFiles
 from minitorch.trainer.loop import Loop
 from minitorch.trainer.metrics import RunningMeans
 from minitorch.trainer.moment import Moment
 from minitorch.trainer.nonfinite import FoundError, Origin, arrays_of, check_weights, examined_step, is_finite
 from minitorch.trainer.step import train_step
+from minitorch.trainer.trial import of_steps
 from minitorch.trainer.triggers import Budget
 from minitorch.variable import Variable
 
@@ -140,7 +140,7 @@ class _Rerun:
         trainer = self.trainer
         names = ("state", "means", "hooks", "stepper", "stage", "log_every")
         before = {name: getattr(trainer, name) for name in names}
-        trainer.hooks, trainer.means, trainer.stage = _hooks_of_steps(trainer.hooks), RunningMeans(), "train"
+        trainer.hooks, trainer.means, trainer.stage = of_steps(trainer.hooks), RunningMeans(), "train"
         try:
             moment.restore(trainer)
             return self._first(before["state"].samples)
@@ -193,12 +193,3 @@ class _Rerun:
             serialize.save(path, arrays_of(self.batch), meta | {"origin": attrs.asdict(found.origin)})
             return Finding(found.origin, *number, path)
         return None
-
-
-def _hooks_of_steps(hooks: HookLists) -> HookLists:
-    """Only those hooks that are part of a step."""
-    some = copy.copy(hooks)
-    for name in HOOKS:
-        if name != "on_after_backward":
-            setattr(some, name, [])
-    return some
