@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # what type checkers and editors read; a test compares it wit
         errors,
         functions,
         layers,
+        metrics,
         models,
         optimizers,
         random,
@@ -39,8 +40,8 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "Callback", "Config", "DataLoader", "Dataset", "Device", "Every", "Function", "Fused", "Layer", "Model",
     "Parameter", "SeqDataLoader", "Trainer", "Variable", "as_cupy", "as_numpy", "as_variable", "cuda", "datasets",
-    "errors", "functions", "get_num_threads", "layers", "models", "no_grad", "optimizers", "primitive", "random",
-    "seed", "set_num_threads", "test_mode", "trainer", "transforms", "using_config", "utils",
+    "errors", "functions", "get_num_threads", "layers", "metrics", "models", "no_grad", "optimizers", "primitive",
+    "random", "seed", "set_num_threads", "test_mode", "trainer", "transforms", "using_config", "utils",
 ]  # fmt: skip
 
 HOMES = {

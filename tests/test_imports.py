@@ -26,7 +26,7 @@ FLOORS = [
     {"autograd"},
     {"ops"},
     {"variable"},
-    {"functions", "transforms"},
+    {"functions", "metrics", "transforms"},
     {"layers", "optimizers", "datasets", "resident", "prefetch", "draw"},
     {"models", "dataloader"},
     {"trainer", "utils"},
@@ -38,8 +38,8 @@ LEVEL = {part: level for level, floor in enumerate(FLOORS) for part in floor}
 PUBLIC = [
     "Callback", "Config", "DataLoader", "Dataset", "Device", "Every", "Function", "Fused", "Layer", "Model",
     "Parameter", "SeqDataLoader", "Trainer", "Variable", "as_cupy", "as_numpy", "as_variable", "cuda", "datasets",
-    "errors", "functions", "get_num_threads", "layers", "models", "no_grad", "optimizers", "primitive", "random",
-    "seed", "set_num_threads", "test_mode", "trainer", "transforms", "using_config", "utils",
+    "errors", "functions", "get_num_threads", "layers", "metrics", "models", "no_grad", "optimizers", "primitive",
+    "random", "seed", "set_num_threads", "test_mode", "trainer", "transforms", "using_config", "utils",
 ]  # fmt: skip
 
 

@@ -9,12 +9,14 @@ import numpy as np
 
 from minitorch.cuda import xp_of
 from minitorch.errors import ConfigError, DeviceError, DTypeError, NonFiniteError
+from minitorch.metrics import Metric, Part
 from minitorch.serialize import check_keys
 from minitorch.trainer.device_sums import DeviceSums
 from minitorch.trainer.state import TrainState
 
 Array = Any
 INTERVAL, EPOCH = 0, 1
+PART = "\x1f"  # between the name of a metric and the number of one of its sums
 
 
 class RunningMeans:
@@ -24,12 +26,16 @@ class RunningMeans:
     order in which they came, so that reading more or less often changes no bit of a mean. All sums of a device are read
     by one transfer.
 
+    Args:
+        metrics: those by name that a resumed run may be asked for before it logs them again.
+
     Attributes:
         size: the samples of the batch under way, the weight of what is added; 0 between batches.
         host_reads: how often values were fetched from a device.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, metrics: Mapping[str, Any] | None = None) -> None:
+        self._metrics = {name: metric for name, metric in (metrics or {}).items() if isinstance(metric, Metric)}
         self._totals: tuple[dict[str, float], dict[str, float]] = ({}, {})  # sums of value * samples on the host
         self._counts: tuple[dict[str, float], dict[str, float]] = ({}, {})  # sums of samples
         self._on_device: DeviceSums | None = None
@@ -38,12 +44,12 @@ class RunningMeans:
         self.host_reads = 0
 
     def add(self, name: str, value: Any) -> None:
-        """Add `value`, one number or an array of one element, the mean over the batch under way.
+        """Add `value`: one number or an array of one element, the mean over the batch; or what a Metric returned.
 
         On a device it is added some time later, so an array that is changed in place meanwhile must be copied.
 
         Raises:
-            ConfigError: no batch is under way.
+            ConfigError: no batch is under way, or it is of a Metric whose value is no number.
             DTypeError: it is not one number.
             DeviceError: it is a number of the host, in a step that is being captured.
         """
@@ -53,8 +59,24 @@ class RunningMeans:
                 "metrics that they are given"
             )
         if type(value) is np.ndarray and value.size == 1 and self._on_device is None and self._captured is None:
-            self._add_on_host(name, float(value.item()))  # what it is most often without a GPU
-            return
+            self._add_on_host(name, float(value.item()), self.size)  # what it is most often without a GPU
+        elif isinstance(value, Part):
+            self._add_part(name, value)
+        else:
+            self._add(name, value, self.size)
+
+    def _add_part(self, name: str, part: Part) -> None:
+        """Add the sums of a metric, each as a value of its own with a name that nobody sees."""
+        if not part.metric.is_number:
+            raise ConfigError(
+                f"log: {name!r} is {part.metric!r}, whose value is no number; update one of your own in "
+                "validation_step, and compute and reset it in on_validation_end"
+            )
+        self._metrics[name] = part.metric
+        for i in range(len(part.sums)):
+            self._add(f"{name}{PART}{i}", part.sums[i : i + 1], 1.0)
+
+    def _add(self, name: str, value: Any, weight: float) -> None:
         if not isinstance(value, int | float) and getattr(value, "size", 0) != 1:
             raise DTypeError(
                 f"log: {name!r} is {type(value).__name__} of shape {getattr(value, 'shape', None)}; log one number: "
@@ -65,16 +87,15 @@ class RunningMeans:
             raise DeviceError(f"the step logs {name!r}, a number of the host, which a replay would not change")
         sums = self._on_device
         if xp is np and (sums is None or name not in sums.columns):  # what is done to the array later is not seen
-            self._totals_add(name, float(np.asarray(value).item()))
+            self._totals_add(name, float(np.asarray(value).item()), weight)
         else:
-            self._add_on_device(name, value)
+            self._add_on_device(name, value, weight)
         if self._captured is not None:
-            self._captured.append((name, self.size))
+            self._captured.append((name, weight))
         else:
-            self.count([(name, self.size)])
+            self.count([(name, weight)])
 
-    def _add_on_host(self, name: str, value: float) -> None:
-        size = self.size
+    def _add_on_host(self, name: str, value: float, size: float) -> None:
         for totals, counts in zip(self._totals, self._counts, strict=True):
             if name in totals:
                 totals[name] += value * size
@@ -83,11 +104,11 @@ class RunningMeans:
                 totals[name] = value * size
                 counts[name] = size
 
-    def _totals_add(self, name: str, value: float) -> None:
+    def _totals_add(self, name: str, value: float, weight: float) -> None:
         for totals in self._totals:
-            totals[name] = totals.get(name, 0.0) + value * self.size
+            totals[name] = totals.get(name, 0.0) + value * weight
 
-    def _add_on_device(self, name: str, value: Any) -> None:
+    def _add_on_device(self, name: str, value: Any, weight: float) -> None:
         if self._on_device is None:
             self._on_device = DeviceSums(rows=2)
         sums = self._on_device
@@ -95,7 +116,7 @@ class RunningMeans:
             sums.name(name, [totals.pop(name, 0.0) for totals in self._totals])
         if xp_of(value) is np:  # once on the device, a name stays there
             value = xp_of(sums.array).full((), float(np.asarray(value).item()), np.float64)
-        sums.add(name, value, self.size)
+        sums.add(name, value, weight)
 
     def count(self, logged: Iterable[tuple[str, float]]) -> None:
         """Count the samples of values that were added: name and samples of each."""
@@ -141,6 +162,24 @@ class RunningMeans:
             sums[name] = total, count
         return sums
 
+    def _means(self, sums: Mapping[str, tuple[float, float]]) -> dict[str, float]:
+        """The means, and the values of metrics; the loss first, the others as they were logged."""
+        means: dict[str, float] = {}
+        parts: dict[str, list[float]] = {}
+        for name in sorted(sums, key=lambda name: name != "loss"):
+            whole, _, part = name.partition(PART)
+            if part:
+                means.setdefault(whole, math.nan)  # its place among the others
+                parts.setdefault(whole, []).append(sums[name][0])
+            else:
+                means[name] = sums[name][0] / sums[name][1]
+        for name, totals in parts.items():
+            if name in self._metrics:
+                means[name] = self._metrics[name].value_of(np.array(totals))
+            else:  # of a resumed run, and not logged again yet
+                del means[name]
+        return means
+
     def _clear(self, which: int) -> None:
         self._totals[which].clear()
         self._counts[which].clear()
@@ -149,19 +188,19 @@ class RunningMeans:
 
     def end_interval(self) -> dict[str, float]:
         """The means since the last call."""
-        means = _means(self._sums(INTERVAL))
+        means = self._means(self._sums(INTERVAL))
         self._clear(INTERVAL)
         return means
 
     def end_epoch(self) -> dict[str, float]:
         """The means since the last call; the interval under way goes on."""
-        means = _means(self._sums(EPOCH))
+        means = self._means(self._sums(EPOCH))
         self._clear(EPOCH)
         return means
 
     def so_far(self) -> dict[str, float]:
         """The means of the epoch under way."""
-        return _means(self._sums(EPOCH))
+        return self._means(self._sums(EPOCH))
 
     def mean(self, name: str) -> float:
         """The mean of one value over the epoch under way.
@@ -204,6 +243,15 @@ def check_finite(means: dict[str, float], state: TrainState) -> dict[str, float]
     return means
 
 
-def _means(sums: Mapping[str, tuple[float, float]]) -> dict[str, float]:
-    names = sorted(sums, key=lambda name: name != "loss")  # the loss first, the others as they were logged
-    return {name: sums[name][0] / sums[name][1] for name in names}
+def checked_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Functions and Metrics by name as a new dict.
+
+    Raises:
+        ConfigError: there is something else among them.
+    """
+    for name, metric in metrics.items():
+        if isinstance(metric, type):
+            raise ConfigError(f"Trainer: metric {name!r} is a class; give an instance: {metric.__name__}(...)")
+        if not callable(metric):
+            raise ConfigError(f"Trainer: metric {name!r} is {metric!r}; give metric(y, t), such as F.accuracy")
+    return dict(metrics)

@@ -16,7 +16,7 @@ from minitorch.trainer.callbacks import default_callbacks
 from minitorch.trainer.explain import explanation
 from minitorch.trainer.limits import Limits, check_limits
 from minitorch.trainer.loop import Loop, aside, evaluated, started
-from minitorch.trainer.metrics import RunningMeans
+from minitorch.trainer.metrics import RunningMeans, checked_metrics
 from minitorch.trainer.run_folder import RunFolders
 from minitorch.trainer.signals import handled
 from minitorch.trainer.state import FitResult, Status, TrainState
@@ -50,7 +50,8 @@ class Trainer:
             are set up for the parts of the model with these names, `model.generator`. None: only `evaluate` and
             `predict`.
         loss: `loss(y, t)`, for the default `training_step`.
-        metrics: by name `metric(y, t)`, logged by the default `training_step`.
+        metrics: by name `metric(y, t)`, a function or one of `minitorch.metrics`, logged by the default
+            `training_step`.
         callbacks: run by phase, then in this order; None: `default_callbacks()`, []: a bare loop.
         log_every: how often means are computed and logged.
         validate_every: how often validation runs, where `fit` is given validation data.
@@ -90,7 +91,7 @@ class Trainer:
         self.model = model
         self.optimizers = optimizers.by_name(optimizer, model)
         self.loss = loss
-        self.metrics = dict(metrics or {})
+        self.metrics = checked_metrics(metrics or {})
         self.callbacks = checked(default_callbacks() if callbacks is None else callbacks)
         self.log_every = check_every("Trainer", "log_every", log_every)
         self.validate_every = check_every("Trainer", "validate_every", validate_every)
@@ -98,7 +99,7 @@ class Trainer:
         self.accumulation = Accumulation()
         self.loss_scale: Any = UNSCALED
         self.state = TrainState()
-        self.means = RunningMeans()
+        self.means = RunningMeans(self.metrics)
         self.history: list[dict[str, float]] = []
         self.timings: dict[str, float] = {}
         self.validation: dict[str, float] = {}
@@ -153,7 +154,7 @@ class Trainer:
     # ---- what steps and callbacks may call
 
     def log(self, name: str, value: Any) -> None:
-        """Log one number of the batch under way; its mean over samples is what callbacks get.
+        """Log one number of the batch under way, whose mean over samples is what callbacks get; or part of a Metric.
 
         On a GPU it stays there until it is needed, so an array that is changed in place later must be copied.
 
