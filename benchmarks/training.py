@@ -149,6 +149,7 @@ class WithTorch:
             own = {
                 name: (p.grad if gradients else p.detach()).numpy()
                 for name, p in module.named_parameters(recurse=False)
+                if p.requires_grad
             }
             path, _, last = path.rpartition(".")
             if last in self.special:

@@ -14,7 +14,7 @@ from benchmarks import mnist
 from benchmarks.race import Race
 from benchmarks.training import Batch, Training, WithMinitorch, WithTorch, losses
 from benchmarks.workload import Contestant, Target, Workload
-from benchmarks.workloads import cnn, gpt, mnist_mlp, resnet18, small_ops
+from benchmarks.workloads import cnn, gpt, lstm, mnist_mlp, resnet18, small_ops
 
 ROOT = Path(__file__).parents[2]
 STATUS, PEAK_RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -78,6 +78,7 @@ WORK: dict[str, tuple[Callable[[str], Training], Callable[[], list[Batch]]]] = {
     "mnist_mlp": (partial(mlp, setting=mnist_mlp.SGD), pixels),
     "mnist_mlp_adam": (partial(mlp, setting=mnist_mlp.Setting(relu=True, adam=True)), pixels),
     "cnn": (partial(module, cnn), partial(cnn.batches, 1)),
+    "lstm": (partial(module, lstm), partial(lstm.batches, 1)),
     "gpt": (partial(module, gpt), partial(gpt.batches, 1)),
     "small_ops": (Chain, lambda: [()]),
     "resnet18": (partial(module, resnet18), partial(resnet18.batches, 1)),

@@ -409,3 +409,33 @@ def test_states_can_be_unchained_by_hand(layer_class):
         each(X[1]).sum().backward()
     for param, expected in zip(layer.params(), plain.params(), strict=True):
         np.testing.assert_array_equal(param.grad.data, expected.grad.data)
+
+
+@pytest.mark.parametrize("begin", ["from zeros", "from a state"])
+def test_a_sequence_of_an_lstm_is_a_call_for_each_step(begin):
+    """`sequence` gives the states, the final memory and the gradients of step by step, and goes on from the state."""
+    xs = evenly(5, 3, 4)
+    found = []
+    for steps in (lambda layer: F.stack([layer(x) for x in xs]), lambda layer: layer.sequence(xs)):
+        layer = L.LSTM(2, in_size=4, dtype=np.float64)
+        for param in layer.params():
+            param.data = evenly(*param.shape)
+        if begin == "from a state":
+            layer.set_state(evenly(3, 2), -evenly(3, 2))
+        y = steps(layer)
+        ((y * y).sum() + (layer.c * layer.h).sum()).backward()
+        found.append([y.data, layer.h.data, layer.c.data, *[p.grad.data for p in layer.params()]])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
+
+
+def test_errors_of_sequences():
+    """A sequence has three axes and at least one step, and the batch of the state."""
+    layer = L.LSTM(2)
+    with pytest.raises(ShapeError, match=r"LSTM.sequence: x has shape \(3, 4\); wanted \(T, N, in_size\)"):
+        layer.sequence(evenly(3, 4))
+    with pytest.raises(ShapeError, match="with at least one step"):
+        layer.sequence(np.zeros((0, 3, 4)))
+    layer.sequence(evenly(5, 3, 4))
+    with pytest.raises(ShapeError, match="the state is of a batch of 3, x has 2; call reset_state"):
+        layer.sequence(evenly(5, 2, 4))

@@ -1,0 +1,65 @@
+"""All time steps of an LSTM as one operation: on the host one walk over the sequence, elsewhere cell after cell."""
+
+from typing import Any
+
+import numpy as np
+
+from minitorch.autograd.fused import Fused
+from minitorch.autograd.node import Array
+from minitorch.cpu import lstm as on_host
+from minitorch.cuda import xp_of
+from minitorch.ops.recurrent import lstm_cell
+from minitorch.ops.shape import concat
+
+
+def lstm_sequence_reference(a: Any, h: Any, c: Any, W: Any) -> Any:
+    """The states (T + 1, N, H), h of each step and last the final c, given `a = x @ Wx + b` (T, N, 4H).
+
+    The other arguments, and what a step does, are those of `lstm_cell`.
+    """
+    states = []
+    for t in range(len(a)):
+        both = lstm_cell(a[t], h, c, W)
+        h, c = both[0], both[1]
+        states.append(h.reshape((1, *h.shape)))
+    return concat(*states, c.reshape((1, *c.shape)))
+
+
+def _forward(a: Array, h: Array, c: Array, W: Array) -> tuple[Array, Any]:
+    if xp_of(a) is np:
+        return on_host.forward(a, h, c, W)
+    y = xp_of(a).empty((len(a) + 1, *c.shape), a.dtype)
+    cells = []
+    for t in range(len(a)):
+        both, saved = lstm_cell.forward(a[t], h, c, W)
+        cells.append((both, saved, (a[t], h, c, W)))
+        h, c = both[0], both[1]
+        y[t] = h
+    y[len(a)] = c
+    return y, cells
+
+
+def _backward(
+    g: Array, y: Array, saved: Any, wanted: tuple[bool, ...], a: Array, h: Array, c: Array, W: Array
+) -> tuple[Array | None, ...]:
+    xp = xp_of(a)
+    if xp is np:
+        return on_host.backward(g, y, saved, h, W)
+    da, dW = xp.empty_like(a), xp.zeros_like(W)
+    both = xp.zeros((2, *c.shape), g.dtype)
+    both[1] = g[len(a)]
+    for t in range(len(a) - 1, -1, -1):
+        both[0] += g[t]
+        states, kept, args = saved[t]
+        da[t], both[0], both[1], dW_t = lstm_cell.backward(both, states, kept, (True,) * 4, *args)
+        dW += dW_t
+    return da, both[0].copy(), both[1].copy(), dW
+
+
+lstm_sequence = Fused(
+    reference=lstm_sequence_reference,
+    forward=_forward,
+    backward=_backward,
+    argnums=(0, 1, 2, 3),
+    name="lstm_sequence",
+)
