@@ -1,7 +1,7 @@
 """Convolution on a device and its two adjoints: columns of pixels, and products of matrices by `gemm`.
 
 The columns of a few images at a time are made, so many as fit into COLUMN_BYTES; a convolution by a kernel of one pixel
-needs none. Always the same products are added in the same order.
+needs none. Always the same products are added in the same order. Where cuDNN is installed and has a way, it is asked.
 """
 
 import math
@@ -10,6 +10,7 @@ from typing import Any
 
 from minitorch.cuda.array_module import xp_of
 from minitorch.cuda.columns import Pair, Window, col2im, im2col
+from minitorch.cuda.cudnn import convolve
 from minitorch.cuda.gemm import gemm
 from minitorch.cuda.kernels import contiguous
 
@@ -22,6 +23,8 @@ def conv2d(x: Array, W: Array, window: Window, groups: int) -> Array:
     """Cross-correlate x (N, C, H, W) with W (OC, C/groups, KH, KW): (N, OC, OH, OW)."""
     xp, positions = xp_of(x), window.positions(x.shape[2:])
     y = xp.empty((len(x), len(W), *positions), xp.result_type(x, W))
+    if not _is_plain(window) and convolve("y", contiguous(x), contiguous(W), y, window, groups):
+        return y
     weights = _by_group(W, groups)
     for images in _runs(x, window, positions):
         gemm(weights, _columns(x[images], window, groups), out=_grouped(y[images], groups))
@@ -36,6 +39,8 @@ def deconv2d(x: Array, W: Array, window: Window, groups: int, size: Pair) -> Arr
     if _is_plain(window):
         gemm(weights, _grouped(contiguous(x), groups), out=_grouped(y, groups), transpose_a=True)
         return y
+    if convolve("x", y, contiguous(W), contiguous(x), window, groups):
+        return y
     shape = (y.shape[1], *window.kernel, *x.shape[2:])
     for images in _runs(y, window, x.shape[2:]):
         columns = gemm(weights, _grouped(contiguous(x[images]), groups), transpose_a=True)
@@ -47,6 +52,8 @@ def conv2d_weight(x: Array, g: Array, window: Window, groups: int) -> Array:
     """Sum the products of x (N, C, H, W) and g (N, OC, OH, OW) where they meet: (OC, C/groups, KH, KW)."""
     xp = xp_of(x)
     W = xp.empty((g.shape[1], x.shape[1] // groups, *window.kernel), xp.result_type(x, g))
+    if not _is_plain(window) and convolve("W", contiguous(x), W, contiguous(g), window, groups):
+        return W
     out = _by_group(W, groups)
     for i, images in enumerate(_runs(x, window, g.shape[2:])):
         columns = im2col(x[images], window, by_image=False)

@@ -175,6 +175,11 @@ def computing(compute: str) -> Iterator[None]:
         _compute.reset(token)
 
 
+def computing_mode() -> str:
+    """The mode that `computing` set in this thread, "fp32" outside of it."""
+    return _compute.get()
+
+
 def gemm(
     a: Array,
     b: Array,

@@ -17,6 +17,7 @@ Work is done at once on the host; but what is captured is done by each launch of
 between host and device and what made the host wait.
 """
 
+import importlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,17 @@ cupy = build()
 
 
 @contextmanager
+def without_cudnn() -> Iterator[None]:
+    """Inside, cuDNN is not found: the real one would take addresses of the host for those of a device."""
+    module = importlib.import_module("minitorch.cuda.cudnn")
+    before, module.load = module.load, lambda: None
+    try:
+        yield
+    finally:
+        module.load = before
+
+
+@contextmanager
 def installed(devices: int = 1) -> Iterator[ModuleType]:
     """Make `import cupy` find the stand-in, on a machine with so many devices; undone at the end of the block."""
     modules = {"cupy": cupy, "cupy.cuda": cupy.cuda}
@@ -47,7 +59,7 @@ def installed(devices: int = 1) -> Iterator[ModuleType]:
     machine.work.clear()
     sys.modules.update(modules)
     try:
-        with cublas.installed():
+        with cublas.installed(), without_cudnn():
             yield cupy
     finally:
         machine.devices = devices_before
