@@ -13,8 +13,10 @@ from minitorch.cli.checkpoint_table import checkpoint_table
 from minitorch.cli.doctor import examination
 from minitorch.cli.run_diff import run_diff
 from minitorch.errors import MinitorchError
+from minitorch.serialize.atomic import replacing
 from minitorch.trainer.callbacks import model_summary
 from minitorch.trainer.public_names import make, near
+from minitorch.trainer.report import report_page
 from minitorch.trainer.trainer_config import TrainerConfig
 
 EXIT = {"interrupted": 130, "terminated": 143}  # as a shell tells of SIGINT and SIGTERM
@@ -73,6 +75,21 @@ def summary(config: Path) -> None:
     random.seed(settings.seed)
     loader, _ = settings.loaders()
     click.echo(str(model_summary(make("model", settings.model, "model"), next(iter(loader)))))
+
+
+@commands.command()
+@click.argument("folder", metavar="RUN", type=FOLDER)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The file; by default RUN/report.html.")
+def report(folder: Path, out: Path | None) -> None:
+    """Write the report of a run.
+
+    RUN is the folder of a run, under way or over. The report is one HTML file that needs no network.
+    """
+    content = report_page(folder).encode()
+    path = folder / "report.html" if out is None else out
+    with replacing(path, len(content)) as file:
+        file.write(content)
+    click.echo(str(path))
 
 
 @commands.command()

@@ -10,6 +10,29 @@ from minitorch import serialize
 from minitorch.errors import CheckpointError
 
 Row = dict[str, float]
+Curve = tuple[list[int], list[float]]  # epochs, values
+
+
+def panels(history: list[dict[str, float]]) -> dict[str, dict[str, Curve]]:
+    """By panel and curve: the points. `loss` and `val_loss` share a panel."""
+    names = list(dict.fromkeys(name for metrics in history for name in metrics))
+    trained = [name for name in names if not name.startswith("val_")]
+    panels: dict[str, dict[str, Curve]] = {name: {} for name in trained}
+    for name in names:
+        panel, label = (name, "training") if name in trained else _validation(name.removeprefix("val_"), trained)
+        points = [(i, metrics[name]) for i, metrics in enumerate(history, 1) if name in metrics]
+        panels.setdefault(panel, {})[label] = ([i for i, _ in points], [value for _, value in points])
+    return panels
+
+
+def _validation(name: str, trained: list[str]) -> tuple[str, str]:
+    """The panel and the label of a validation metric, which may have the name of its loader before its own."""
+    if name in trained:
+        return name, "validation"
+    for metric in trained:
+        if name.endswith(f"_{metric}"):
+            return metric, f"validation, {name.removesuffix(f'_{metric}')}"
+    return name, "validation"
 
 
 def run_history(folder: Path) -> list[Row]:

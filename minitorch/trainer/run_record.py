@@ -45,6 +45,7 @@ class Session:
         status: "completed", "stopped", "interrupted", "terminated" or "failed".
         reason: why it ended, in words.
         state: the counters at the end.
+        parameters: how many numbers the Parameters of the model have.
         timings: the measurements at the end.
         bill: by hook of each callback what it took: name, calls, seconds, reads, bytes.
     """
@@ -61,6 +62,7 @@ class Session:
     status: str | None = None
     reason: str = ""
     state: dict[str, float] = attrs.field(factory=dict)
+    parameters: int = 0
     timings: dict[str, float] = attrs.field(factory=dict)
     bill: list[dict[str, Any]] = attrs.field(factory=list)
 
@@ -85,12 +87,17 @@ class Session:
             self.status, self.reason = "failed", f"{type(error).__name__}: {error}"
         elif trainer.ending is not None:
             self.status, self.reason = trainer.ending
-        self.state = attrs.asdict(trainer.state)
         self.measure(trainer)
 
     def measure(self, trainer: "Trainer") -> None:
-        """Note the timings and the bill so far."""
+        """Note where the run stands, and what was measured so far."""
+        self.state = attrs.asdict(trainer.state)
+        self.parameters = sum(param.data.size for param in trainer.model.params() if param.data is not None)
         self.timings = {name: float(value) for name, value in trainer.timings.items()}
+        self.bill = [
+            {"name": row.name, "calls": row.calls, "seconds": row.seconds, "reads": row.reads, "bytes": row.bytes}
+            for row in trainer.bill.sorted()
+        ]
 
 
 @attrs.define

@@ -11,7 +11,7 @@ import attrs
 from minitorch import random
 from minitorch.dataloader import DataLoader, SeqDataLoader
 from minitorch.errors import ConfigError
-from minitorch.trainer.callbacks import Checkpoint, JSONLLogger, default_callbacks
+from minitorch.trainer.callbacks import Checkpoint, JSONLLogger, RunReport, default_callbacks
 from minitorch.trainer.public_names import call, find, make, near
 from minitorch.trainer.run_folder import run_folder
 from minitorch.trainer.settings import check_number
@@ -58,7 +58,7 @@ class TrainerConfig:
         metrics: functions of (y, t), logged under their names.
         validation: as `train`; it is not shuffled unless it says so. None: no validation.
         callbacks: of `minitorch.trainer.callbacks`; those that write files do so in the folder of the run. None: the
-            default ones, JSONLLogger and Checkpoint.
+            default ones, JSONLLogger, Checkpoint and RunReport.
         folder: where each run gets a new folder.
         seed: of all random numbers.
         epochs: epochs in all.
@@ -154,7 +154,7 @@ class TrainerConfig:
 
     def _callbacks(self, given: Table) -> list[Any]:
         if self.callbacks is None:
-            return [*default_callbacks(), JSONLLogger(given["folder"]), Checkpoint(given["folder"])]
+            return [*default_callbacks(), *[kind(given["folder"]) for kind in (JSONLLogger, Checkpoint, RunReport)]]
         return [make("callback", table, f"callbacks[{i}]", given) for i, table in enumerate(self.callbacks)]
 
 

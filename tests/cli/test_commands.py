@@ -124,6 +124,19 @@ def test_diff(command):
     assert (status, err) == (1, "error: empty has no run.json; name the folder of a run, such as runs/mnist/001\n")
 
 
+def test_report(command):
+    """The page of a run is written beside its files, or where it is asked for."""
+    folder = trained(command)
+    (folder / "report.html").unlink()
+    assert command("report", folder) == (0, f"{folder}/report.html\n", "")
+    assert "completed" in (folder / "report.html").read_text()
+    assert command("report", folder, "--out", "page.html") == (0, "page.html\n", "")
+    assert Path("page.html").read_text() == (folder / "report.html").read_text()
+    Path("empty").mkdir()
+    status, _, err = command("report", "empty")
+    assert (status, err) == (1, "error: empty has no run.json; name the folder of a run, such as runs/mnist/001\n")
+
+
 def test_checkpoint(command):
     """Counters, metrics, arrays, and whether every byte is as written; a run's folder lists all of its files."""
     folder = trained(command)

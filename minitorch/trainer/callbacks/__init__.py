@@ -25,6 +25,7 @@ from minitorch.trainer.callbacks.plot_curves import PlotCurves
 from minitorch.trainer.callbacks.profile import Profile
 from minitorch.trainer.callbacks.progress_bar import ProgressBar
 from minitorch.trainer.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
+from minitorch.trainer.callbacks.run_report import RunReport
 from minitorch.trainer.callbacks.sample_images import SampleImages
 from minitorch.trainer.callbacks.summary import ModelSummary, Summary, model_summary
 from minitorch.trainer.callbacks.swa import SWA
@@ -59,6 +60,7 @@ __all__ = [
     "Profile",
     "ProgressBar",
     "ReduceLROnPlateau",
+    "RunReport",
     "SampleImages",
     "Summary",
     "TensorBoardLogger",

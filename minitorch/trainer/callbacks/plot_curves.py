@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from minitorch.trainer.callbacks.picture import BLUE, FAINT, INK, OTHERS, Picture, new_figure
+from minitorch.trainer.run_history import Curve, panels
 
 if TYPE_CHECKING:
     from minitorch.trainer.trainer import Trainer
-
-Curve = tuple[list[int], list[float]]  # epochs, values
 
 
 @attrs.define(eq=False)
@@ -33,40 +32,18 @@ class PlotCurves(Picture):
     patterns = ("curves.png",)
 
     def _draw(self, trainer: "Trainer") -> Any:
-        panels = _panels(trainer.history)
-        if not panels:
+        found = panels(trainer.history)
+        if not found:
             return None
-        columns = 2 if len(panels) == 4 else min(len(panels), 3)
-        rows = -(-len(panels) // columns)
+        columns = 2 if len(found) == 4 else min(len(found), 3)
+        rows = -(-len(found) // columns)
         figure = new_figure(0.6 + 4.2 * columns, 0.4 + 2.8 * rows)
         grid = figure.subplots(rows, columns, squeeze=False).ravel()
-        for axes, (name, curves) in zip(grid, panels.items(), strict=False):
+        for axes, (name, curves) in zip(grid, found.items(), strict=False):
             _draw_panel(axes, name, curves, len(trainer.history))
-        for axes in grid[len(panels) :]:
+        for axes in grid[len(found) :]:
             axes.set_axis_off()
         return figure
-
-
-def _panels(history: list[dict[str, float]]) -> dict[str, dict[str, Curve]]:
-    """By panel and curve: the points. `loss` and `val_loss` share a panel."""
-    names = list(dict.fromkeys(name for metrics in history for name in metrics))
-    trained = [name for name in names if not name.startswith("val_")]
-    panels: dict[str, dict[str, Curve]] = {name: {} for name in trained}
-    for name in names:
-        panel, label = (name, "training") if name in trained else _validation(name.removeprefix("val_"), trained)
-        points = [(i, metrics[name]) for i, metrics in enumerate(history, 1) if name in metrics]
-        panels.setdefault(panel, {})[label] = ([i for i, _ in points], [value for _, value in points])
-    return panels
-
-
-def _validation(name: str, trained: list[str]) -> tuple[str, str]:
-    """The panel and the label of a validation metric, which may have the name of its loader before its own."""
-    if name in trained:
-        return name, "validation"
-    for metric in trained:
-        if name.endswith(f"_{metric}"):
-            return metric, f"validation, {name.removesuffix(f'_{metric}')}"
-    return name, "validation"
 
 
 def _draw_panel(axes: Any, name: str, curves: dict[str, Curve], last: int) -> None:

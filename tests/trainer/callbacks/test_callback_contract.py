@@ -49,6 +49,7 @@ SETTINGS = {
     "ProgressBar": lambda folder, uri: {},
     "ReduceLROnPlateau": lambda folder, uri: {"monitor": "loss", "patience": 1, "min_delta": 1.0},
     "SWA": lambda folder, uri: {"start": 1, "every": Every(steps=2)},
+    "RunReport": lambda folder, uri: {"folder": folder},
     "SampleImages": lambda folder, uri: {"folder": folder, "loader": small_runs.batches(2), "shape": (2, 3)},
     "TensorBoardLogger": lambda folder, uri: {"folder": folder},
     "Unfreeze": lambda folder, uri: {"pattern": "*.b", "epoch": 1},
