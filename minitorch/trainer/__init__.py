@@ -6,6 +6,8 @@ from minitorch.trainer.batch_size_finder import BatchSizeFinder
 from minitorch.trainer.callback import Callback, Phase
 from minitorch.trainer.limits import Limits
 from minitorch.trainer.lr_finder import LRFinder
+from minitorch.trainer.replay import Replay
+from minitorch.trainer.resumable import check_resumable
 from minitorch.trainer.run_folder import run_folder
 from minitorch.trainer.state import FitResult, StepOutputs, TrainState
 from minitorch.trainer.trainer import Trainer
@@ -22,10 +24,12 @@ __all__ = [
     "LRFinder",
     "Limits",
     "Phase",
+    "Replay",
     "StepOutputs",
     "TrainState",
     "Trainer",
     "TrainerConfig",
+    "check_resumable",
     "run_folder",
 ]
 

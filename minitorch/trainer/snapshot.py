@@ -91,12 +91,11 @@ def save(trainer: "Trainer", path: str | PathLike[str]) -> None:
     serialize.save(path, *content(trainer))
 
 
-def load(trainer: "Trainer", path: str | PathLike[str]) -> None:
-    """Restore the state that `save` wrote.
+def read(path: str | PathLike[str]) -> dict[str, Any]:
+    """The tree that `save` wrote, arrays in their places.
 
     Raises:
         CheckpointError: the file is missing, damaged, or no checkpoint.
-        StateError: it is of another model, optimizer, loader or list of callbacks.
     """
     loaded = serialize.load(path)
     if "checkpoint" not in loaded.meta:
@@ -111,6 +110,17 @@ def load(trainer: "Trainer", path: str | PathLike[str]) -> None:
         raise CheckpointError(
             f"{path}: the array {name!r:.80} has no place in the state; it is no checkpoint"
         ) from None
+    return tree  # type: ignore[no-any-return]
+
+
+def load(trainer: "Trainer", path: str | PathLike[str]) -> None:
+    """Restore the state that `save` wrote.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or no checkpoint.
+        StateError: it is of another model, optimizer, loader or list of callbacks.
+    """
+    tree = read(path)
     try:
         trainer.load_state_dict(tree)
     except (StateError, CheckpointError) as error:

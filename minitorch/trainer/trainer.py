@@ -17,6 +17,7 @@ from minitorch.trainer.explain import explanation
 from minitorch.trainer.limits import Limits, check_limits
 from minitorch.trainer.loop import Loop, aside, evaluated, started
 from minitorch.trainer.metrics import RunningMeans, checked_metrics
+from minitorch.trainer.replay import Replay, replay
 from minitorch.trainer.run_folder import RunFolders
 from minitorch.trainer.signals import handled
 from minitorch.trainer.state import FitResult, Status, TrainState
@@ -289,3 +290,24 @@ class Trainer:
         """
         with aside(self, "predict"):
             return batches.joined([self.predict_step(started(self, batch)) for batch in batches.all_of(loader)])
+
+    def replay(self, step: int, train_loader: Any = None, validation: Any = None) -> Replay:
+        """Do one step of an earlier run once more, from the nearest checkpoint before it, to look into it.
+
+            step = trainer.replay(14302, train_loader, test_loader)
+            print(step.loss, {path: abs(g).max() for path, g in step.gradients.items()})
+
+        The steps between the checkpoint and it are done with all callbacks but those that write files or are of the
+        phases LOG and CHECKPOINT, so nothing of the run is touched; afterwards the Trainer is as it was. The step
+        itself is done eagerly: `training_step` may have a breakpoint.
+
+        Args:
+            step: its number: the one that makes `state.step` this.
+            train_loader: as in the run; None: that of the newest `fit`.
+            validation: as in the run; needed where a callback changes the training by metrics of validation.
+
+        Raises:
+            ConfigError: there is no Checkpoint callback, no checkpoint from before the step, or no loader.
+            CheckpointError: all checkpoints from before it are damaged.
+        """
+        return replay(self, step, train_loader, validation)

@@ -1,0 +1,138 @@
+"""`check_resumable`: what a callback forgets to save is found, named, and told how to be kept."""
+
+import attrs
+import numpy as np
+import pytest
+from small_runs import batches, trainer
+
+from minitorch import Callback
+from minitorch.errors import ConfigError, StateError
+from minitorch.optimizers.schedules import Exponential
+from minitorch.trainer import check_resumable
+from minitorch.trainer.callbacks import (
+    EMA,
+    Checkpoint,
+    EarlyStopping,
+    EpochTimer,
+    GradientAccumulation,
+    JSONLLogger,
+    LRSchedule,
+)
+
+
+class Forgetful(Callback):
+    """Counts batches, and saves nothing."""
+
+    def __init__(self, start=0):
+        self.start = start
+        self.seen = start
+        self._cache = object()
+
+    def on_batch_end(self, trainer, outputs):
+        self.seen += 1
+
+
+class Counting(Forgetful):
+    """Counts batches, and saves the count."""
+
+    def state_dict(self):
+        return {"seen": self.seen}
+
+    def load_state_dict(self, state):
+        self.seen = state["seen"]
+
+
+def trained(*callbacks):
+    """A Trainer that has done five steps."""
+    run = trainer(*callbacks)
+    run.fit(batches(4), epochs=2)
+    return run
+
+
+def test_state_that_is_not_saved_is_found():
+    """The callback, the attribute, both values and the remedy are in the message."""
+    run = trained(Forgetful(), Forgetful(start=3))
+    with pytest.raises(StateError) as raised:
+        check_resumable(run)
+    message = str(raised.value)
+    assert "Forgetful.seen: 8 was saved with, 0 came back" in message
+    assert "Forgetful-2.seen: 11 was saved with, 3 came back" in message
+    assert "return it in `state_dict` and put it back in `load_state_dict`" in message
+    assert "_cache" not in message
+    assert "start" not in message
+
+
+def test_state_that_is_saved_is_not():
+    """A callback that keeps what changes passes, and the Trainer is left alone."""
+    run = trained(Counting())
+    check_resumable(run)
+    assert run.callbacks[0].seen == 8
+
+
+def test_arrays_and_numbers_of_other_types_count():
+    """An array that comes back with other values, or a tuple that comes back as a list, is not the same."""
+
+    class Arrays(Counting):
+        def __init__(self):
+            super().__init__()
+            self.start = 0
+            self.sums = np.zeros(2)
+            self.pair = ()
+
+        def on_batch_end(self, trainer, outputs):
+            self.sums = self.sums + np.nan
+            self.pair = (1.0, {"a": [np.ones(2)]})
+
+        def state_dict(self):
+            return {"sums": self.sums, "pair": self.pair}
+
+        def load_state_dict(self, state):
+            self.sums, self.pair = np.asarray(state["sums"]), state["pair"]
+
+    with pytest.raises(StateError, match=r"Arrays\.pair: \(1\.0, .* was saved with, \[1\.0, "):
+        check_resumable(trained(Arrays()))
+    Arrays.load_state_dict = lambda self, state: (
+        setattr(self, "sums", state["sums"]) or setattr(self, "pair", tuple(state["pair"]))
+    )
+    check_resumable(trained(Arrays()))
+
+
+def test_slots_are_looked_at():
+    """Callbacks of attrs have no `__dict__`."""
+
+    @attrs.define(eq=False)
+    class Slotted(Callback):
+        every: int = 2
+        seen: int = attrs.field(default=0, init=False)
+
+        def on_batch_end(self, trainer, outputs):
+            self.seen += 1
+
+    with pytest.raises(StateError, match=r"Slotted\.seen: 8 was saved with, 0 came back"):
+        check_resumable(trained(Slotted(3)))
+
+
+def test_what_is_derived_may_be_left_out():
+    """Attributes that `on_fit_start` computes are named, and then not asked for."""
+    check_resumable(trained(Forgetful()), derived=["Forgetful.seen"])
+
+
+def test_callbacks_that_cannot_be_made_anew_need_a_function():
+    """Where an argument is no attribute, the error asks for `make`, which then is used."""
+
+    class Hidden(Counting):
+        def __init__(self, secret):
+            super().__init__()
+
+    run = trained(Hidden(1))
+    with pytest.raises(ConfigError, match=r"'secret' is no attribute of it; give make=lambda: \[\.\.\.\]"):
+        check_resumable(run)
+    check_resumable(run, make=lambda: [Hidden(1)])
+    with pytest.raises(ConfigError, match=r"make\(\) gives Counting, not Hidden"):
+        check_resumable(run, make=lambda: [Counting()])
+
+
+def test_those_of_the_house_come_back(tmp_path):
+    """Callbacks with state of their own pass, also with files."""
+    callbacks = [EMA(), LRSchedule(Exponential(0.9)), GradientAccumulation(3), EarlyStopping("loss"), EpochTimer()]
+    check_resumable(trained(*callbacks, JSONLLogger(tmp_path), Checkpoint(tmp_path)))
