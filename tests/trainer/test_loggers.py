@@ -44,6 +44,16 @@ def test_a_new_header_where_columns_change(capsys):
     assert [line.split() for line in headers] == [["epoch", "loss"], ["epoch", "loss", "val_loss"], ["epoch", "loss"]]
 
 
+def test_small_numbers_keep_their_digits(capsys):
+    """What four places would show nothing of, such as a learning rate, is written with its power of ten."""
+
+    def add(trainer, metrics):
+        metrics |= {"lr": 2.5e-5, "zero": 0.0, "less": -1e-9}
+
+    trainer(at("on_epoch_end", add), ConsoleLogger()).fit(batches(), epochs=1)
+    assert capsys.readouterr().out.splitlines()[1].split()[2:] == ["2.5e-05", "0.0000", "-1.0e-09"]
+
+
 def test_the_end_names_the_checkpoint_and_a_resumed_run_says_where_it_goes_on(capsys, tmp_path):
     """The last line tells where the state is, the first of a resumed run where it begins."""
     trainer(ConsoleLogger(), Checkpoint(tmp_path)).fit(batches(4), steps=6)

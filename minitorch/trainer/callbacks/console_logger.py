@@ -42,13 +42,13 @@ class ConsoleLogger(Callback):
         if self._columns != list(values):
             self._columns = list(values)
             self._write("  ".join(["epoch", *[f"{name:>{_width(name)}}" for name in self._columns]]))
-        cells = [f"{values[name]:>{_width(name)}.4f}" for name in self._columns]
+        cells = [f"{_number(values[name]):>{_width(name)}}" for name in self._columns]
         self._write("  ".join([f"{trainer.state.epoch:>5}", *cells]))
 
     def on_fit_end(self, trainer: "Trainer", result: "FitResult") -> None:
         """Write how the run ended, and the metrics so far where no epoch was finished."""
         if not result.history and result.metrics:
-            self._write("  ".join(f"{name} {value:.4f}" for name, value in result.metrics.items()))
+            self._write("  ".join(f"{name} {_number(value)}" for name, value in result.metrics.items()))
         passed = f"step {result.state.step}, {result.state.elapsed:.1f} s, callbacks {trainer.bill.share():.1%}"
         self._write(f"{result.status}: {result.reason} ({passed})")
         if result.checkpoint is not None:
@@ -62,3 +62,8 @@ class ConsoleLogger(Callback):
 
 def _width(name: str) -> int:
     return max(len(name), 8)
+
+
+def _number(value: float) -> str:
+    """With four places, or where these would show little of it, such as of a learning rate, with its power of ten."""
+    return f"{value:.4f}" if value == 0 or abs(value) >= 1e-3 else f"{value:.1e}"

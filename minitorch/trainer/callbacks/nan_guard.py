@@ -59,8 +59,9 @@ class NaNGuard(RunFiles):
     too. The batch is in `nonfinite-step-00000014.safetensors`, as `batch[0]` and so on. The model and optimizer are
     left as they were before that step. Checkpoints are from before.
 
-    It takes the memory of a second model and optimizer; on a GPU one read for each log interval. Loaders must give the
-    same batches when asked for the same epoch again, as `DataLoader` does.
+    It takes the memory of a second model and optimizer; on a GPU one read for each log interval. Put it before
+    MixedPrecision in the list, so that the steps are done again with its rounding; a loss scale that moves is what it
+    was at the end. Loaders must give the same batches when asked for the same epoch again, as `DataLoader` does.
 
     Args:
         folder: the folder of the run; made where it is missing.
@@ -70,7 +71,7 @@ class NaNGuard(RunFiles):
         finding: what was found, or None.
     """
 
-    phase = Phase.CONTROL
+    phase = Phase.DEVICE  # so that on an error it does its work while MixedPrecision and others still do theirs
     patterns = ("nonfinite-step-*.safetensors",)
 
     finding: Finding | None = attrs.field(default=None, init=False, repr=False)

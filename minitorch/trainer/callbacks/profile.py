@@ -86,7 +86,9 @@ class Profile(RunFiles):
     def _write(self) -> None:
         assert self._recorder is not None
         events, self._recorder = self._recorder.stop(), None
-        content = json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}).encode()
+        names = {"process_name": "minitorch", "thread_name": "training"}
+        named = [{"name": k, "ph": "M", "pid": 1, "tid": 1, "args": {"name": v}} for k, v in names.items()]
+        content = json.dumps({"traceEvents": named + events, "displayTimeUnit": "ms"}).encode()
         with replacing(self.folder / "trace.json", len(content)) as file:
             file.write(content)
 

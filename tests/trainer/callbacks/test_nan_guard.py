@@ -11,10 +11,18 @@ import minitorch
 import minitorch.functions as F
 import minitorch.layers as L
 from minitorch import Every, Function, Trainer, primitive, serialize
+from minitorch.cuda.gemm import computing_mode
 from minitorch.errors import NonFiniteError
 from minitorch.models import MLP, Model, Sequential
 from minitorch.optimizers import SGD, Adam
-from minitorch.trainer.callbacks import Checkpoint, DevicePlacement, GradientAccumulation, MixUp, NaNGuard
+from minitorch.trainer.callbacks import (
+    Checkpoint,
+    DevicePlacement,
+    GradientAccumulation,
+    MixedPrecision,
+    MixUp,
+    NaNGuard,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy says of itself that it divides by zero
 
@@ -99,15 +107,15 @@ def test_in_the_data(tmp_path):
     assert all(np.isfinite(array).all() for array in run.model.weights().values())
 
 
-@pytest.mark.parametrize(("step", "known"), [(4, True), (5, False)])
-def test_in_a_weight(step, known, tmp_path):
+@pytest.mark.parametrize(("step", "hook", "known"), [(4, "on_epoch_end", True), (5, "on_batch_end", False)])
+def test_in_a_weight(step, hook, known, tmp_path):
     """A weight spoiled between steps is named where it was copied so; else the steps, done again, are all finite."""
 
-    def spoil(trainer):
+    def spoil(trainer, _):
         if trainer.state.step == step:
             trainer.model.l1.b.data[1] = np.inf
 
-    error, guard, _ = guarded(tmp_path, small_runs.at("on_checkpoint", spoil))
+    error, guard, _ = guarded(tmp_path, small_runs.at(hook, spoil))
     if known:
         assert (guard.finding.origin.part, guard.finding.origin.what, guard.finding.step) == ("weights", "l1.b", 5)
     else:
@@ -341,3 +349,17 @@ def test_layers_in_layers(tmp_path):
     inner = Sequential(L.Linear(4), Between(at_step(2, lambda y: F.log(y - 2.0))))
     _, guard, _ = guarded(tmp_path, model=Sequential(inner, L.Linear(3)))
     assert guard.finding.origin.layer == "l0.l1 (Between)"
+
+
+def test_with_mixed_precision(tmp_path):
+    """Before it in the list, the steps are done again with its rounding."""
+    modes = []
+
+    def between(y):
+        modes.append(computing_mode())
+        return F.log(y - 2.0) if small_run_step() == 5 else y
+
+    with fake_cupy.installed():
+        _, guard, _ = guarded(tmp_path, DevicePlacement("cuda"), MixedPrecision("bf16"), model=Net(between))
+    assert (guard.finding.step, guard.finding.origin.op) == (5, "log")
+    assert set(modes) == {"bf16"}

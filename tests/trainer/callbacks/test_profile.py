@@ -17,8 +17,13 @@ def events(folder):
     """The events of the trace by step, each in the order in which they began, outer before inner."""
     trace = json.loads((folder / "trace.json").read_text())
     assert set(trace) == {"traceEvents", "displayTimeUnit"}
+    named, spans = trace["traceEvents"][:2], trace["traceEvents"][2:]
+    assert [(event["ph"], event["name"], event["args"]["name"]) for event in named] == [
+        ("M", "process_name", "minitorch"),
+        ("M", "thread_name", "training"),
+    ]
     by_step = {}
-    for event in sorted(trace["traceEvents"], key=lambda event: (event["ts"], -event["dur"])):
+    for event in sorted(spans, key=lambda event: (event["ts"], -event["dur"])):
         assert (event["ph"], event["dur"] >= 0) == ("X", True)
         by_step.setdefault(event["args"]["step"], []).append(event)
     return by_step
