@@ -46,6 +46,7 @@ class Session:
         reason: why it ended, in words.
         state: the counters at the end.
         parameters: how many numbers the Parameters of the model have.
+        seconds: how long this process took.
         timings: the measurements at the end.
         bill: by hook of each callback what it took: name, calls, seconds, reads, bytes.
     """
@@ -63,6 +64,7 @@ class Session:
     reason: str = ""
     state: dict[str, float] = attrs.field(factory=dict)
     parameters: int = 0
+    seconds: float = 0.0
     timings: dict[str, float] = attrs.field(factory=dict)
     bill: list[dict[str, Any]] = attrs.field(factory=list)
 
@@ -94,6 +96,7 @@ class Session:
         self.state = attrs.asdict(trainer.state)
         self.parameters = sum(param.data.size for param in trainer.model.params() if param.data is not None)
         self.timings = {name: float(value) for name, value in trainer.timings.items()}
+        self.seconds = trainer.bill.seconds
         self.bill = [
             {"name": row.name, "calls": row.calls, "seconds": row.seconds, "reads": row.reads, "bytes": row.bytes}
             for row in trainer.bill.sorted()

@@ -270,24 +270,30 @@ def test_a_browser_shows_values_under_the_pointer(tmp_path):
     assert hidden == "false"
     assert "epoch 3" in tip
     assert f"training {run.history[-1]['loss']:.4g}" in tip
+    assert "NaN" not in title
     assert f"validation {run.history[-1]['val_loss']:.4g}" in tip
 
 
 @in_a_browser
 @pytest.mark.parametrize("width", [360, 1280])
 def test_a_browser_shows_it_at_any_width(tmp_path, width):
-    """In a frame as narrow as a telephone nothing sticks out at the side, and all charts can be seen."""
+    """In a frame as narrow as a telephone nothing sticks out, wherever the pointer is, and all charts can be seen."""
     finished(tmp_path, metrics={"accuracy": F.accuracy})
     inner = with_script(tmp_path / "report.html", "")
     outer = tmp_path / "frame.html"
     outer.write_text(
         f'<title></title><iframe src="{inner.name}" width="{width}" height="900" style="border:0"></iframe><script>'
-        "onload = () => { const d = frames[0].document; document.title = [d.documentElement.scrollWidth,"
-        "...[...d.querySelectorAll('.chart')].map((c) => Math.round(c.getBoundingClientRect().width))].join(); }"
-        "</script>"
+        "onload = () => { const d = frames[0].document, charts = [...d.querySelectorAll('.chart')], tips = [];"
+        "for (const c of charts) for (let i = 0; i <= 20; i++) { const b = c.getBoundingClientRect();"
+        "c.dispatchEvent(new frames[0].PointerEvent('pointermove', {clientX: b.left + b.width * i / 20}));"
+        "const t = c.parentElement.querySelector('.tip').getBoundingClientRect();"
+        "tips.push(t.left, frames[0].innerWidth - t.right); }"
+        "document.title = [Math.min(...tips) >= 0 ? 1 : Math.min(...tips), d.documentElement.scrollWidth,"
+        "...charts.map((c) => Math.round(c.getBoundingClientRect().width))].join(); }</script>"
     )
     dom = opened(outer, tmp_path, "--allow-file-access-from-files")
-    scroll, *charts = map(int, re.search(r"<title>(.*?)</title>", dom)[1].split(","))
+    inside, scroll, *charts = map(float, re.search(r"<title>(.*?)</title>", dom)[1].split(","))
+    assert inside == 1
     assert scroll <= width
     assert len(charts) == 2
     assert all(250 <= chart <= width for chart in charts)

@@ -166,7 +166,11 @@ def _for_script(x_name: str, x: _Axis, lines: Sequence[Line]) -> str:
             "right": WIDTH - RIGHT,
             "width": WIDTH,
             "lines": [
-                {"label": line.label, "colour": line.colour, "points": [[a, float(number(b))] for a, b in line.points]}
+                {
+                    "label": line.label,
+                    "colour": line.colour,
+                    "points": [[float(number(a)), float(number(b))] for a, b in line.points],
+                }
                 for line in lines
             ],
         },

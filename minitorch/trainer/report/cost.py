@@ -13,9 +13,13 @@ def budget(timings: Mapping[str, float]) -> str:
     shares = {name.removeprefix(SHARE): value for name, value in timings.items() if name.startswith(SHARE)}
     others = {name: value for name, value in timings.items() if not name.startswith(SHARE)}
     bar = _bar(shares) if sum(shares.values()) > 0 else ""
-    rows = "".join(f"<tr><th>{escape(name)}</th><td>{value:,.4g}</td></tr>" for name, value in others.items())
+    rows = "".join(f"<tr><th>{escape(name)}</th><td>{_measured(value)}</td></tr>" for name, value in others.items())
     table = f'<table class="facts">{rows}</table>' if rows else ""
     return f'<div class="card budget">{bar}{table}</div>' if bar or table else ""
+
+
+def _measured(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _bar(shares: Mapping[str, float]) -> str:
@@ -37,7 +41,7 @@ def bill_table(rows: Sequence[Mapping[str, Any]], elapsed: float) -> str:
 
     Args:
         rows: with name, calls, seconds, reads, bytes.
-        elapsed: the seconds of the run.
+        elapsed: the seconds in which they ran.
     """
     if not rows:
         return ""

@@ -47,7 +47,7 @@ def report_page(folder: Path, record: RunRecord | None = None) -> str:
         if history
         else "",
         _section("Step budget", budget(last.timings)),
-        _section("Callback bill", bill_table(last.bill, last.state.get("elapsed", 0.0))),
+        _section("Callback bill", bill_table(last.bill, last.seconds)),
         _section("Checkpoints", _checkpoints(folder)),
         _section("Configuration", _configuration(record)),
         _section("Sessions", _sessions(record.sessions)),
@@ -97,7 +97,11 @@ def _tiles(history: Sequence[Row]) -> str:
     tiles = []
     for name, value in history[-1].items():
         values = [(row[name], epoch) for epoch, row in enumerate(history, 1) if name in row]
-        best, epoch = max(values, key=lambda pair: pair[0]) if _rises(values) else min(values, key=lambda pair: pair[0])
+        best, epoch = (
+            max(values, key=lambda pair: pair[0])
+            if _more_is_better(name, values)
+            else min(values, key=lambda pair: pair[0])
+        )
         tiles.append(
             f'<div class="tile"><span>{escape(name)}</span><b>{number(value)}</b>'
             f"<i>best {number(best)}, epoch {epoch}</i></div>"
@@ -105,9 +109,9 @@ def _tiles(history: Sequence[Row]) -> str:
     return f'<div class="tiles">{"".join(tiles)}</div>'
 
 
-def _rises(values: Sequence[tuple[float, int]]) -> bool:
-    """Whether more is better, as far as can be seen: a loss falls, an accuracy rises."""
-    return values[-1][0] > values[0][0]
+def _more_is_better(name: str, values: Sequence[tuple[float, int]]) -> bool:
+    """Whether more is better: of a loss or an error it is not, and of others what training does with it tells."""
+    return not re.search("loss|error", name) and values[-1][0] > values[0][0]
 
 
 def _charts(history: Sequence[Row], intervals: Sequence[tuple[int, Row]]) -> Iterable[str]:
@@ -140,8 +144,12 @@ def _checkpoints(folder: Path) -> str:
     for path in files:
         step = int(path.stem[5:]) if path.stem[5:].isdigit() else -1
         mark = "best" if step in best else ""
-        rows.append([(f"checkpoints/{path.name}", "w"), (f"{path.stat().st_size / MIB:.2f} MiB", "n"), (mark, "")])
+        rows.append([(f"checkpoints/{path.name}", "w"), (_size(path.stat().st_size), "n"), (mark, "")])
     return _table(["file", ("size", "n"), ""], rows)
+
+
+def _size(nbytes: int) -> str:
+    return f"{nbytes / MIB:,.1f} MiB" if nbytes >= MIB else f"{nbytes / 1024:.0f} KiB"
 
 
 def _best_steps(newest: Path) -> set[int]:

@@ -23,9 +23,11 @@ for (const svg of document.querySelectorAll(".chart")) {
       tip.append(row);
     }
     tip.hidden = false;
-    const left = at / scale < box.width / 2;
-    tip.style.left = left ? `${at / scale + 22}px` : "auto";
-    tip.style.right = left ? "auto" : `${box.width - at / scale + 22}px`;
+    const place = box.left - svg.parentElement.getBoundingClientRect().left + at / scale;
+    const room = svg.parentElement.clientWidth - tip.offsetWidth - 4;
+    const beside = at / scale < box.width / 2 ? place + 14 : place - tip.offsetWidth - 14;
+    tip.style.left = `${Math.max(4, Math.min(room, beside))}px`;
+    tip.style.top = `${svg.previousElementSibling.offsetHeight + 14}px`;
   };
   svg.addEventListener("pointermove", show);
   svg.addEventListener("pointerdown", show);
