@@ -11,7 +11,7 @@ from minitorch.cuda.array_module import require_cupy
 from minitorch.datasets.dataset import Dataset, collate
 from minitorch.errors import ConfigError, DataError, DTypeError, StateError
 from minitorch.prefetch import in_order
-from minitorch.resident import Orders, Resident, Uploads
+from minitorch.resident import LaterBatch, Orders, Resident, Uploads
 
 Array = Any  # a NumPy or CuPy array
 Batch = tuple[Array, ...]
@@ -75,6 +75,7 @@ class DataLoader:
         self._placed: tuple[Batch, Batch, Resident | None] | None = None  # arrays of the data set, the same there
         self._orders = Orders()
         self._uploads = Uploads()
+        self.deferring = False  # whether batches that a kernel gathers are left to who uses them, as `LaterBatch`
         if not len(self):
             raise ConfigError(
                 f"DataLoader: {self._samples()} samples make no full batch of {batch_size}, and drop_last leaves out "
@@ -204,7 +205,7 @@ class DataLoader:
         """The arrays of `batch` where this loader yields them."""
         return self._uploads.put(batch) if self.gpu else tuple(map(as_numpy, batch))
 
-    def _gathered(self, arrays: Batch, seed: int, epoch: int, start: int) -> Iterator[Batch]:
+    def _gathered(self, arrays: Batch, seed: int, epoch: int, start: int) -> Iterator[Any]:
         """The batches of an epoch, gathered on the device."""
         rows, resident = self.order_on_device(seed, epoch), self.resident()
         order = rows if resident is not None else self._order(seed, epoch)
@@ -213,7 +214,8 @@ class DataLoader:
                 self.prepare_order(seed, epoch + 1)
             at = slice(number * self.batch_size, (number + 1) * self.batch_size)
             if resident is not None:
-                yield resident.gather(rows[at], len(rows[at]))
+                later = LaterBatch(resident, rows, number, at.start, len(rows[at]))
+                yield later if self.deferring else later.gather()
             else:
                 with random.drawing_for(seed, epoch, order[at]):
                     batch = self.dataset.transformed(tuple(array.take(rows[at], axis=0) for array in arrays))

@@ -63,6 +63,37 @@ class Resident:
         return x.reshape(rows, -1) if self.flat else x, t
 
 
+@attrs.frozen(eq=False)
+class LaterBatch:
+    """A batch that is not gathered yet, so that a captured step can gather it itself.
+
+    Attributes:
+        resident: the data set.
+        order: that of the epoch, on the device.
+        number: which batch of the epoch.
+        start: the place of its first sample in the order.
+        rows: its samples.
+    """
+
+    resident: Resident
+    order: Array
+    number: int
+    start: int
+    rows: int
+
+    def __len__(self) -> int:
+        return self.rows
+
+    @property
+    def is_full(self) -> bool:
+        """Whether all batches before it have as many rows, so that its number tells where it starts."""
+        return self.start == self.number * self.rows
+
+    def gather(self) -> Batch:
+        """X and t."""
+        return self.resident.gather(self.order[self.start : self.start + self.rows], self.rows)
+
+
 def line_of(transform: Any, shape: tuple[int, ...], dtype: Any) -> tuple[Array, Array, bool] | None:
     """`transform` as `scale * x + shift` for each channel, and whether it flattens; None if it is something else."""
     parts, scale, shift, flat = [transform], np.ones(1), np.zeros(1), len(shape) == 1

@@ -7,7 +7,7 @@ import numpy as np
 
 from minitorch.autograd import backward as walk
 from minitorch.autograd.node import Array, Node, Value, leaf
-from minitorch.cuda import as_cupy, as_numpy, is_array
+from minitorch.cuda import as_cupy, as_numpy, is_array, sync_allowed
 from minitorch.errors import DTypeError, GraphError
 from minitorch.ops import elementwise, linalg, reduce, shape
 
@@ -330,10 +330,11 @@ class Parameter(Variable):
 
     def assign(self, value: Array) -> None:
         """Copy `value` in, converted to this dtype and moved to this device."""
-        if self.data is None:
-            self.data = self.place(as_numpy(value).astype(self.wanted_dtype))
-        else:
-            self.data[...] = self.place(value)
+        with sync_allowed():
+            if self.data is None:
+                self.data = self.place(as_numpy(value).astype(self.wanted_dtype))
+            else:
+                self.data[...] = self.place(value)
 
     def place(self, value: Array) -> Array:
         """`value` on the device of this Parameter, copied only if it is on another."""

@@ -155,6 +155,11 @@ class DeviceScalar:
             self.array.fill(value)
             self._known = value
 
+    def moved(self, by: float) -> None:
+        """Note that a launch has added `by`, by work that was captured on `array`."""
+        if self._known is not None:
+            self._known += by
+
     def advance(self, by: float = 1) -> None:
         """Add `by` on the device: inside a captured step, at each launch."""
         self.array += by

@@ -120,6 +120,10 @@ class MultiTensor:
         self._all: kernels.Tensors | None = None
         self._lr: DeviceScalar | None = None
 
+    def counts(self) -> list[Array]:
+        """The numbers of the last updates, which each update moves on."""
+        return [part.steps for part in self._parts if part.steps is not None]
+
     def outdate(self) -> None:
         """Have everything made anew by the next update."""
         self._made_of, self.generation = [], next(_generations)

@@ -172,6 +172,13 @@ class Optimizer:
         self._on_device.set_lr(self.lr)  # type: ignore[attr-defined]
         return self._on_device.generation
 
+    def arrays(self) -> list[Array]:
+        """All arrays that an update changes, besides the Parameters: the state, and the counts on a device."""
+        state = [
+            value for entry in self.state.values() for value in entry.values() if not isinstance(value, int | float)
+        ]
+        return [*state, *self._on_device.counts()]
+
     def _launch_settings(self) -> tuple[Any, ...]:
         """What the user may change that a launch is made with."""
         own = [getattr(self, name) for name in self.hyperparameters if name != "lr"]

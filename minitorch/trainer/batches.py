@@ -9,6 +9,7 @@ import numpy as np
 from minitorch.cuda import as_numpy, is_array
 from minitorch.datasets import Dataset
 from minitorch.errors import ConfigError, DataError
+from minitorch.resident import LaterBatch
 from minitorch.variable import Variable
 
 
@@ -83,6 +84,8 @@ def by_name(validation: Any) -> dict[str, Any]:
 
 def size(batch: Any) -> int:
     """The number of samples: the length of the first array in `batch`."""
+    if isinstance(batch, LaterBatch):
+        return len(batch)
     first = batch
     while True:
         if isinstance(first, tuple | list) and first:  # what it is most often comes first

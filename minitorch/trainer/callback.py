@@ -64,10 +64,16 @@ class Callback:
     Attributes:
         phase: when it runs among other callbacks; within a phase they run in the order given to the Trainer.
         stages: for batches of which stages `on_batch_start` is called: "train", "validate", "predict".
+        needs_host: which of the hooks inside a batch need the host, or the arrays as they are then, in each one. It is
+            asked where `CudaGraph` captures steps: `on_after_backward` among them forces eager mode; without it the
+            hook is called once, while the step is captured, and what it did to gradients on the device is repeated.
+            For `on_batch_start`, `on_batch_end` or `on_checkpoint` each step is launched by itself, and the batch is
+            made before it. A callback whose hooks look at `outputs.metrics` and count, and no more, says `()`.
     """
 
     phase: ClassVar[Phase] = Phase.METRIC
     stages: ClassVar[tuple[str, ...]] = ("train",)
+    needs_host: ClassVar[tuple[str, ...]] = ("on_batch_start", "on_after_backward", "on_batch_end", "on_checkpoint")
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -109,6 +115,10 @@ class Callback:
 
     def on_fit_end(self, trainer: "Trainer", result: "FitResult") -> None:
         """Run once, when the run ends without an error."""
+
+    def describe(self, trainer: "Trainer") -> list[str]:
+        """Lines for `trainer.explain()`, of what cannot be seen from the settings."""
+        return []
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs: numbers, strings, lists, dicts and arrays."""

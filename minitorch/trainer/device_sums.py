@@ -54,6 +54,10 @@ class DeviceSums:
             kernels.add_to_sums(self.array, self._waiting)
             self._waiting, self._read = [], None
 
+    def drop(self) -> None:
+        """Forget what was put aside."""
+        self._waiting = []
+
     def changed(self) -> None:
         """Forget what was read: a replay has added more."""
         self._read = None

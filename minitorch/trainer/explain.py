@@ -18,6 +18,7 @@ def explanation(trainer: "Trainer") -> str:
         f"  {who.phase.name:<10} {who!r}" if who is not trainer else f"  {'CONTROL':<10} {type(who).__name__} itself"
         for who in order
     )
+    lines.extend(f"  {line}" for who in order if who is not trainer for line in who.describe(trainer))
     lines.append("hooks, in the order of a run:")
     for hook, when in HOOKS.items():
         running = [type(who).__name__ for who in order if overrides(who, hook)]

@@ -83,7 +83,8 @@ class Loop:
         finally:
             if outside is not None:
                 update.draw = random.set_state(outside).draw
-        means.add("loss", loss.data)
+        if loss is not means.logged:
+            means.add("loss", loss.data)
         state.advance(size, update.due, last, time.perf_counter() - self.begun)
         metrics = None
         if trainer.log_every.due(state, self.logged):

@@ -1,7 +1,7 @@
 """Means weighted by samples, of values that stay on the device until somebody needs the numbers."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,6 +31,8 @@ class RunningMeans:
 
     Attributes:
         size: the samples of the batch under way, the weight of what is added; 0 between batches.
+        logged: the loss that a replay has added itself, if the newest step was one.
+        settle: called before sums are read: whoever holds steps back sets it, to do them then.
         host_reads: how often values were fetched from a device.
     """
 
@@ -40,8 +42,15 @@ class RunningMeans:
         self._counts: tuple[dict[str, float], dict[str, float]] = ({}, {})  # sums of samples
         self._on_device: DeviceSums | None = None
         self._captured: list[tuple[str, float]] | None = None
+        self.logged: Any = None
+        self.settle: Callable[[], None] | None = None
         self.size = 0
         self.host_reads = 0
+
+    @property
+    def sums(self) -> Array | None:
+        """The sums on the device, if there are any: always the same array, until there are many more names."""
+        return None if self._on_device is None else self._on_device.array
 
     def add(self, name: str, value: Any) -> None:
         """Add `value`: one number or an array of one element, the mean over the batch; or what a Metric returned.
@@ -113,6 +122,8 @@ class RunningMeans:
             self._on_device = DeviceSums(rows=2)
         sums = self._on_device
         if name not in sums.columns:
+            if self._captured is not None:
+                raise DeviceError(f"the step logs {name!r}, which the steps before it did not")
             sums.name(name, [totals.pop(name, 0.0) for totals in self._totals])
         if xp_of(value) is np:  # once on the device, a name stays there
             value = xp_of(sums.array).full((), float(np.asarray(value).item()), np.float64)
@@ -126,13 +137,16 @@ class RunningMeans:
 
     @contextmanager
     def captured(self) -> Iterator[list[tuple[str, float]]]:
-        """Inside, values are added by work that is recorded: gives what to `count` at each replay."""
+        """Inside, values are added by work that is recorded, which ends with `flush`: gives what a replay counts."""
         self.flush()
         logged: list[tuple[str, float]] = []
         self._captured = logged
         try:
             yield logged
-            self.flush()
+        except BaseException:
+            if self._on_device is not None:
+                self._on_device.drop()  # it was never computed
+            raise
         finally:
             self._captured = None
 
@@ -149,6 +163,8 @@ class RunningMeans:
 
     def _sums(self, which: int) -> dict[str, tuple[float, float]]:
         """By name the sum of value * samples and the sum of samples; on a device all is read that is not known."""
+        if self.settle is not None:
+            self.settle()
         on_device, counts = self._on_device, self._counts[which]
         read = None
         if on_device is not None and any(name in on_device.columns for name in counts):

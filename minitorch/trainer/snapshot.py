@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from minitorch import random, serialize
-from minitorch.cuda import is_array
+from minitorch.cuda import is_array, sync_allowed
 from minitorch.errors import CheckpointError, ConfigError, MinitorchError, StateError
 from minitorch.optimizers import Optimizer
 from minitorch.trainer.callback import named
@@ -28,7 +28,7 @@ PARTS = (
 
 def state_dict(trainer: "Trainer") -> dict[str, Any]:
     """Everything that a resumed run needs; the arrays themselves, not copies."""
-    loader = trainer.train_loader
+    loader, means = trainer.train_loader, trainer.means.state_dict()  # these first: steps held back are then done
     return {
         "format_version": FORMAT_VERSION,
         "model": trainer.model.state_dict(),
@@ -37,7 +37,7 @@ def state_dict(trainer: "Trainer") -> dict[str, Any]:
         "state": attrs.asdict(trainer.state),
         "random": list(random.get_state()),
         "loader": loader.state_dict() if hasattr(loader, "state_dict") else {},
-        "means": trainer.means.state_dict(),
+        "means": means,
         "validation": dict(trainer.validation),
         "history": [dict(metrics) for metrics in trainer.history],
         "callbacks": {name: state for name, c in named(trainer.callbacks).items() if (state := c.state_dict())},
@@ -88,7 +88,8 @@ def content(trainer: "Trainer") -> tuple[dict[str, Any], dict[str, Any]]:
 
 def save(trainer: "Trainer", path: str | PathLike[str]) -> None:
     """Write the state of `trainer` to one file, whole or not at all."""
-    serialize.save(path, *content(trainer))
+    with sync_allowed():
+        serialize.save(path, *content(trainer))
 
 
 def read(path: str | PathLike[str]) -> dict[str, Any]:

@@ -110,6 +110,7 @@ class Trainer:
         self.resuming = False
         self.train_loader: Any = None
         self.config: dict[str, Any] = {}
+        self.validation_loaders: dict[str, Any] = {}
         self.limits = Limits()
         self.hooks = HookLists(self, self.callbacks)
 
@@ -251,6 +252,7 @@ class Trainer:
         if limits.overfit_batches:
             train_loader = batches.first(train_loader, limits.overfit_batches)
             validation = train_loader
+        self.validation_loaders = batches.by_name(validation)
         budget, callbacks = Budget(epochs, steps, seconds), limits.running(self.callbacks)
         self.train_loader, self.resuming, self.ending = train_loader, resume is not None, None
         self.hooks = HookLists(self, callbacks)

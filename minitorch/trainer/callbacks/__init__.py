@@ -6,6 +6,7 @@ from minitorch.trainer.callbacks.checkpoint import Checkpoint, restore
 from minitorch.trainer.callbacks.confusion_matrix import ConfusionMatrix
 from minitorch.trainer.callbacks.console_logger import ConsoleLogger
 from minitorch.trainer.callbacks.csv_logger import CSVLogger
+from minitorch.trainer.callbacks.cuda_graph import CudaGraph
 from minitorch.trainer.callbacks.device_placement import DevicePlacement
 from minitorch.trainer.callbacks.device_stats import DeviceStats
 from minitorch.trainer.callbacks.early_stopping import EarlyStopping
@@ -40,6 +41,7 @@ __all__ = [
     "Checkpoint",
     "ConfusionMatrix",
     "ConsoleLogger",
+    "CudaGraph",
     "CutMix",
     "DevicePlacement",
     "DeviceStats",

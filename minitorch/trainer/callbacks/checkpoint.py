@@ -54,6 +54,7 @@ class Checkpoint(RunFiles):
     """
 
     phase = Phase.CHECKPOINT
+    needs_host = ()
     patterns = ("checkpoints/step-*.safetensors",)
 
     every: Every = attrs.field(default=Every(epochs=1), validator=every_setting)

@@ -40,6 +40,7 @@ class CSVLogger(RunFiles):
     """
 
     phase = Phase.LOG
+    needs_host = ()
     patterns = ("epochs.csv", "steps.csv")
 
     _tables: "dict[str, _Table]" = attrs.field(init=False, repr=False)

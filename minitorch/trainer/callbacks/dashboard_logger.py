@@ -18,6 +18,7 @@ class DashboardLogger(Callback, ABC):
     """Sends `step/...` for each log interval, and `epoch/...` and `timings/...` for each epoch, all at their step."""
 
     phase = Phase.LOG
+    needs_host = ()
 
     @abstractmethod
     def _send(self, step: int, values: dict[str, float]) -> None:

@@ -4,12 +4,14 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from minitorch.cuda import Device
+from minitorch.cuda import Device, sync_allowed
+from minitorch.dataloader import DataLoader
 from minitorch.models import Model
 from minitorch.optimizers import Optimizer
 from minitorch.trainer.callback import Callback, Phase
 
 if TYPE_CHECKING:
+    from minitorch.trainer.state import FitResult
     from minitorch.trainer.trainer import Trainer
 
 
@@ -23,6 +25,8 @@ class DevicePlacement(Callback):
 
         Trainer(model, optimizer, loss=loss, callbacks=[DevicePlacement("cuda:1"), EpochTimer()])
 
+    Loaders that can are told to make their batches on a GPU (`DataLoader.to_gpu`) for the time of the run.
+
     A GPU becomes the current one of the thread, with its compute stream, and stays it after the run, since the model
     stays there too.
 
@@ -34,24 +38,49 @@ class DevicePlacement(Callback):
     """
 
     phase = Phase.DEVICE
+    needs_host = ()
     stages = ("train", "validate", "predict")
 
     device: Device = attrs.field(converter=_device, factory=lambda: Device("auto"))
     _placed: Any = attrs.field(default=None, init=False, repr=False)
+    _loaders: list[DataLoader] = attrs.field(factory=list, init=False, repr=False)
 
     def on_fit_start(self, trainer: "Trainer") -> None:
-        """Move the model and the optimizer's state."""
+        """Move the model, the optimizer's state, and the loaders."""
         self._place(trainer)
+        if self.device.kind == "cuda":
+            loaders = [trainer.train_loader, *trainer.validation_loaders.values()]
+            self._loaders = [loader for loader in loaders if isinstance(loader, DataLoader) and not loader.gpu]
+            for loader in self._loaders:
+                loader.to_gpu()
+
+    def on_exception(self, trainer: "Trainer", error: BaseException) -> None:
+        """Have the loaders give batches on the host again."""
+        self._give_back()
+
+    def on_fit_end(self, trainer: "Trainer", result: "FitResult") -> None:
+        """Have the loaders give batches on the host again."""
+        self._give_back()
 
     def on_batch_start(self, trainer: "Trainer", batch: Any) -> Any:
         """Move the batch."""
         if self._placed is not trainer.model:  # `evaluate` and `predict` without `fit`
             self._place(trainer)
-        return self.device.put(batch)
+        with sync_allowed():
+            return self.device.put(batch)
+
+    def _give_back(self) -> None:
+        for loader in self._loaders:
+            loader.to_cpu()
+        self._loaders = []
 
     def _place(self, trainer: "Trainer") -> None:
         self.device.use()
+        with sync_allowed():
+            self._move(trainer)
+        self._placed = trainer.model
+
+    def _move(self, trainer: "Trainer") -> None:
         parts: list[Model | Optimizer] = [trainer.model, *trainer.optimizers.values()]
         for part in parts:
             part.to_cpu() if self.device.kind == "cpu" else part.to_gpu()
-        self._placed = trainer.model

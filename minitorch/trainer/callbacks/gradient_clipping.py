@@ -39,6 +39,7 @@ class GradientClipping(Callback):
     """
 
     phase = Phase.CONTROL
+    needs_host = ()
 
     norm: float | None = attrs.field(default=None, kw_only=True, validator=_check_bound)
     value: float | None = attrs.field(default=None, kw_only=True, validator=_check_bound)

@@ -38,6 +38,7 @@ class JSONLLogger(RunFiles):
     """
 
     phase = Phase.LOG
+    needs_host = ()
     patterns = ("metrics.jsonl",)
 
     _file: AppendFile = attrs.field(init=False, repr=False)

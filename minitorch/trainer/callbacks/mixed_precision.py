@@ -49,6 +49,7 @@ class MixedPrecision(Callback):
     """
 
     phase = Phase.DEVICE
+    needs_host = ()
 
     format: str = attrs.field(default="bf16", validator=one_of(*FORMATS))
     scale: float = attrs.field(default=2.0**16, kw_only=True, validator=at_least(1.0, float))

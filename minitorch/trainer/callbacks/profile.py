@@ -52,6 +52,7 @@ class Profile(RunFiles):
     """
 
     phase = Phase.CHECKPOINT
+    needs_host = ()
 
     patterns = ("trace.json",)
 

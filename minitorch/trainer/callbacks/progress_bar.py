@@ -22,6 +22,7 @@ class ProgressBar(Callback):
     """
 
     phase = Phase.LOG
+    needs_host = ()
 
     _bar: Any = attrs.field(default=None, init=False, repr=False)
 

@@ -27,6 +27,7 @@ SETTINGS = {
     "Checkpoint": lambda folder, uri: {"folder": folder, "every": Every(steps=3)},
     "ConfusionMatrix": lambda folder, uri: {"folder": folder, "loader": small_runs.batches(2)},
     "ConsoleLogger": lambda folder, uri: {},
+    "CudaGraph": lambda folder, uri: {"steps": 3},
     "CutMix": lambda folder, uri: {"classes": 3, "shape": (2, 3)},
     "DevicePlacement": lambda folder, uri: {"device": "cpu"},
     "DeviceStats": lambda folder, uri: {},
@@ -67,7 +68,7 @@ APART = {"ReduceLROnPlateau"}
 # Those that keep a list of Parameters on the device, or change which are updated, of which the optimizer has one there.
 REGROUPING = {"Freeze", "MixedPrecision", "Unfreeze"}
 # Those that have to read from the device what nobody else does.
-READING = {"Checkpoint", "ConfusionMatrix", "NaNGuard", "SampleImages"}
+READING = {"Checkpoint", "ConfusionMatrix", "CudaGraph", "NaNGuard", "SampleImages"}
 # The packages without which it cannot be made.
 NEEDS = {
     "ConfusionMatrix": "matplotlib",

@@ -1,0 +1,407 @@
+"""`CudaGraph`: the bits of eager steps, by one launch for many, and a reason where steps stay eager."""
+
+import gc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_runs import at
+
+import fake_cupy
+import minitorch
+import minitorch.functions as F
+import minitorch.layers as L
+from minitorch import Callback, DataLoader, Every, Model, Trainer, optimizers
+from minitorch.cuda import no_sync
+from minitorch.datasets import ArrayDataset
+from minitorch.errors import ConfigError, SyncError
+from minitorch.models import MLP
+from minitorch.optimizers.schedules import Cosine
+from minitorch.trainer import captured
+from minitorch.trainer.callbacks import (
+    EMA,
+    Checkpoint,
+    ConsoleLogger,
+    CudaGraph,
+    DevicePlacement,
+    EpochTimer,
+    GradientAccumulation,
+    GradientClipping,
+    JSONLLogger,
+    LRSchedule,
+    MixUp,
+    ProgressBar,
+    ReduceLROnPlateau,
+)
+from minitorch.transforms import Compose, Flatten, Normalize, ToFloat
+
+
+@pytest.fixture(autouse=True)
+def cupy():
+    with fake_cupy.installed() as module:
+        yield module
+
+
+class Network(Model):
+    """Has batch norm, whose averages move in each step, and dropout, which draws."""
+
+    def __init__(self, dropout=0.3):
+        super().__init__()
+        self.l0, self.norm, self.l1, self.dropout = L.Linear(8), L.BatchNorm(), L.Linear(3), dropout
+
+    def forward(self, x):
+        return self.l1(F.dropout(F.relu(self.norm(self.l0(x))), self.dropout))
+
+
+class Classifier(Trainer):
+    def training_step(self, batch):
+        x, t = batch
+        y = self.model(x)
+        self.log("accuracy", F.accuracy(y, t))
+        return F.softmax_cross_entropy(y, t)
+
+
+def data(n=83, seed=0):
+    """A loader of small images in bytes, in batches of 10, the last of which is short."""
+    rng = np.random.default_rng(seed)
+    x, t = rng.integers(0, 256, (n, 1, 4, 4)).astype(np.uint8), rng.integers(0, 3, n)
+    transform = Compose([Flatten(), ToFloat(), Normalize(0.0, 255.0)])
+    return DataLoader(ArrayDataset(x, t, transform=transform), 10)
+
+
+def run(*callbacks, optimizer=None, cls=Classifier, model=None, train=None, **how):
+    """A run on the device; returns the Trainer and how it ended."""
+    minitorch.seed(0)
+    model = Network() if model is None else model()
+    optimizer = optimizers.Adam(0.01) if optimizer is None else optimizer()
+    trainer = cls(model, optimizer, callbacks=[DevicePlacement("cuda"), *callbacks], log_every=Every(steps=7))
+    how = how or {"epochs": 3}
+    return trainer, trainer.fit(data() if train is None else train, data(10, seed=1), **how)
+
+
+def outcome(trainer, result):
+    """All numbers that a run leaves behind."""
+    state = trainer.state_dict()
+    arrays = {}
+
+    def walk(tree, path):
+        if isinstance(tree, dict):
+            for key, value in tree.items():
+                walk(value, f"{path}/{key}")
+        elif hasattr(tree, "dtype"):
+            arrays[path] = tree.get().tobytes() if hasattr(tree, "get") else tree.tobytes()
+        elif not path.endswith(("elapsed", "/callbacks")):
+            arrays[path] = repr(tree)
+
+    walk({key: value for key, value in state.items() if key != "callbacks"}, "")
+    return arrays, result.history
+
+
+OPTIMIZERS = {
+    "SGD": lambda: optimizers.SGD(0.1),
+    "MomentumSGD": lambda: optimizers.MomentumSGD(0.1),
+    "Adam": lambda: optimizers.Adam(0.01),
+    "AdamW": lambda: optimizers.AdamW(0.01).add_hook(optimizers.ClipGrad(1.0)).add_hook(optimizers.WeightDecay(0.01)),
+    "RMSprop": lambda: optimizers.RMSprop(0.01),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("steps", [pytest.param(1, marks=pytest.mark.slow), 4])
+def test_the_bits_are_those_of_eager_steps(name, steps, capsys):
+    """Weights, state, counters, random numbers and history are the same, to the last bit."""
+    expected = outcome(*run(optimizer=OPTIMIZERS[name]))
+    graph = CudaGraph(steps=steps)
+    trainer, result = run(graph, optimizer=OPTIMIZERS[name])
+    assert graph.reason is None
+    assert outcome(trainer, result) == expected
+    assert capsys.readouterr().err == ""
+
+
+OTHERS = {
+    "clipping": (lambda: [GradientClipping(norm=0.1)], 4),
+    "schedule": (lambda: [LRSchedule(Cosine(60))], 1),
+    "plateau": (lambda: [ReduceLROnPlateau("val_loss", patience=1, min_delta=1.0)], 1),
+    "ema": (lambda: [EMA(0.9)], 1),
+    "mixing": (lambda: [MixUp(classes=3)], 1),
+    "accumulation": (lambda: [GradientAccumulation(batches=4)], 1),
+    "accumulation and clipping": (lambda: [GradientAccumulation(batches=3), GradientClipping(norm=0.1)], 1),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_callbacks_do_their_work(name, cupy):
+    """What they change is changed alike; and steps are replayed, as many by a launch as they allow."""
+    make, most = OTHERS[name]
+    cls = SoftClassifier if name == "mixing" else Classifier
+    expected = outcome(*run(*make(), cls=cls))
+    graph = CudaGraph(steps=4)
+    trainer, result = run(*make(), graph, cls=cls)
+    assert graph.reason is None
+    assert outcome(trainer, result) == expected
+    assert f"a launch does {'up to 4 steps' if most == 4 else 'one step'}" in trainer.explain()
+
+
+class SoftClassifier(Trainer):
+    """Takes targets that are shares of classes."""
+
+    def training_step(self, batch):
+        x, t = batch
+        return F.softmax_cross_entropy(self.model(x), t)
+
+
+@pytest.mark.parametrize("kind", ["list of arrays", "dict", "lists of samples"])
+def test_batches_of_any_kind_are_copied_in(kind):
+    """Where no kernel gathers the batches they are copied to where the graph reads them."""
+    rng = np.random.default_rng(0)
+    pairs = [(rng.normal(size=(6, 16)).astype(np.float32), rng.integers(0, 3, 6)) for _ in range(8)]
+    if kind == "dict":
+        batches = [{"x": x, "t": t, "weight": 2} for x, t in pairs]
+    elif kind == "list of arrays":
+        batches = [[x, t] for x, t in pairs]
+    else:
+        batches = DataLoader([(x[i], t[i]) for x, t in pairs for i in range(6)], 6)
+
+    class AnyBatch(Trainer):
+        def training_step(self, batch):
+            x, t = (batch["x"], batch["t"]) if isinstance(batch, dict) else batch
+            return F.softmax_cross_entropy(self.model(x), t)
+
+    minitorch.seed(0)
+    expected = outcome(*run(cls=AnyBatch, train=batches, steps=30))
+    graph = CudaGraph()
+    trainer, result = run(graph, cls=AnyBatch, train=batches, steps=30)
+    assert graph.reason is None
+    assert outcome(trainer, result) == expected
+    assert "inside the graph are forward, backward, update by Adam, sums of logged values" in trainer.explain()
+
+
+def test_many_steps_are_one_launch(monkeypatch):
+    """With the callbacks that a run has by default: 4 steps a launch, nothing moved, nobody waits between reads."""
+    launches = []
+    replay = captured.CapturedBatch.replay
+
+    def counted(self, trainer, batch, step):
+        launches.append((step, self._steps))
+        with fake_cupy.no_transfers():
+            replay(self, trainer, batch, step)
+
+    monkeypatch.setattr(captured.CapturedBatch, "replay", counted)
+    with no_sync():
+        trainer, result = run(
+            CudaGraph(steps=3), EpochTimer(), ProgressBar(), ConsoleLogger(), train=data(300), steps=28
+        )
+    assert result.state.step == 28
+    assert sum(count for _, count in launches) == 28 - 3  # the first, and two to warm up
+    assert launches[:5] == [(3, 1), (4, 3), (7, 3), (10, 3), (13, 1)]  # a log interval ends with step 14
+    assert trainer.means.host_reads == 4
+
+
+def test_nothing_is_held_back_when_somebody_looks(tmp_path):
+    """Reading a metric, a checkpoint, validation and the end find every step done."""
+    seen = []
+
+    def look(self, trainer, *given):
+        seen.append((trainer.state.step, trainer.optimizer.state["l1.W"]["t"], trainer.model.l1.W.data.get().tobytes()))
+
+    def read(self, trainer, *given):
+        seen.append(trainer.read("loss"))
+        look(self, trainer)
+
+    class Look(Callback):
+        needs_host = ()
+        on_batch_end, on_validation_end, on_epoch_end, on_fit_end = read, look, look, look
+
+    callbacks = [Look(), Checkpoint(tmp_path / "a", every=Every(steps=7))]
+    expected = outcome(*run(*callbacks))
+    eager, seen[:] = list(seen), []
+    callbacks = [Look(), Checkpoint(tmp_path / "b", every=Every(steps=7)), CudaGraph(steps=4)]
+    assert outcome(*run(*callbacks)) == expected
+    assert seen == eager
+
+
+@pytest.mark.parametrize(("killed", "first"), [(5, True), (11, True), (16, False)])
+def test_a_run_is_resumed_exactly(tmp_path, killed, first):
+    """Killed in the middle of an epoch, with or without graphs before and after: as if nothing had happened."""
+    expected = outcome(*run(epochs=3))
+    save = Checkpoint(tmp_path, every=Every(steps=1))
+
+    def stop(trainer, outputs):
+        if trainer.state.step == killed:
+            trainer.request_stop("killed")
+
+    stopper = at("on_batch_end", stop)
+    run(save, stopper, *([CudaGraph(steps=4)] if first else []))
+    minitorch.seed(99)
+    graphs = [] if killed == 11 else [CudaGraph(steps=4)]
+    assert outcome(*run(Checkpoint(tmp_path), *graphs, epochs=3, resume="auto")) == expected
+
+
+def test_losing_no_line(tmp_path):
+    """A logger of intervals writes what it writes without."""
+    run(JSONLLogger(tmp_path / "eager"))
+    run(JSONLLogger(tmp_path / "graph"), CudaGraph())
+    files = [(tmp_path / name / "metrics.jsonl").read_bytes() for name in ("eager", "graph")]
+    assert files[0] == files[1]
+
+
+# where steps stay eager ----------------------------------------------------------------------------------------------
+
+
+class ReadsLoss(Classifier):
+    def training_step(self, batch):
+        loss = super().training_step(batch)
+        if self.stage == "train":
+            self.last = float(loss)  # planted
+        return loss
+
+
+class ReadsStep(Classifier):
+    def training_step(self, batch):
+        return super().training_step(batch) * (1.0 if self.stage != "train" or self.state.step < 1000 else 0.5)
+
+
+class LogsNumber(Classifier):
+    def training_step(self, batch):
+        self.log("two", 2.0)
+        return super().training_step(batch)
+
+
+class LogsRarely(Classifier):
+    count = 0
+
+    def training_step(self, batch):
+        self.count += self.stage == "train"
+        if self.count > 3:
+            self.log("new", F.accuracy(self.model(batch[0]), batch[1]))
+        return super().training_step(batch)
+
+
+class Recurrent(Model):
+    def __init__(self):
+        super().__init__()
+        self.rnn, self.l = L.RNN(4), L.Linear(3)
+
+    def forward(self, x):
+        y = self.l(self.rnn(x))
+        self.rnn.h.unchain()
+        return y
+
+
+REASONS = {
+    "float": ({"cls": ReadsLoss}, (), "it reads a value back, or sends one to the device, or waits"),
+    "step": ({"cls": ReadsStep}, (), "the step reads trainer.state.step, which a replay would not read anew"),
+    "number": ({"cls": LogsNumber}, (), "the step logs 'two', a number of the host"),
+    "rarely": ({"cls": LogsRarely}, (), "the step logs 'new', which the steps before it did not"),
+    "carried": (
+        {"model": Recurrent, "train": "even"}, (), "the model carries rnn.h from one step to the next",
+    ),
+    "hook": ({}, (at("on_after_backward", lambda trainer: None),), "At.on_after_backward needs the host in each"),
+    "stepper": ({}, (at("on_fit_start", lambda run: setattr(run, "stepper", other_stepper)),), "other_stepper runs th"),
+}  # fmt: skip
+
+
+def other_stepper(trainer, batch):
+    return captured_step(trainer, batch)
+
+
+captured_step = minitorch.trainer.step.train_step
+
+
+@pytest.mark.parametrize("name", REASONS)
+def test_what_cannot_be_captured_is_done_eagerly(name, capsys):
+    """The run goes on, with the numbers of a run without; the reason is printed once, and explained."""
+    how, callbacks, reason = REASONS[name]
+    how = {"steps": 6} | how
+    if how.get("train"):
+        how |= {"train": data(200), "steps": 6}
+    expected = outcome(*run(*callbacks, **how))
+    graph = CudaGraph()
+    trainer, result = run(*callbacks, graph, **how)
+    assert outcome(trainer, result) == expected
+    err = capsys.readouterr().err
+    assert err.count("CudaGraph: steps run eagerly: ") == 1
+    assert reason in err
+    assert f"CudaGraph: steps run eagerly: {graph.reason}" in trainer.explain()
+
+
+def test_on_the_host_steps_are_eager(capsys):
+    """Without a GPU the same program runs, and says so."""
+    minitorch.seed(0)
+    trainer = Classifier(MLP((4, 3)), optimizers.SGD(0.1), callbacks=[CudaGraph()])
+    trainer.fit(data(), epochs=1)
+    assert "the model is on the host; CudaGraph needs DevicePlacement on a GPU" in capsys.readouterr().err
+
+
+def test_a_replay_that_differs_is_not_trusted(monkeypatch, capsys):
+    """Where the first replay gives other numbers than the eager step, its are taken, and the graph is not used."""
+    expected = outcome(*run())
+    original = captured._share
+
+    def off(xp, actual, expected):
+        return original(xp, actual, expected) + 0.5
+
+    monkeypatch.setattr(captured, "_share", off)
+    assert outcome(*run(CudaGraph())) == expected
+    assert (
+        "a replay differs from the same step done eagerly by 5.0e-01 of the largest number" in capsys.readouterr().err
+    )
+
+
+def test_a_changed_hyperparameter_is_captured_anew():
+    """What a launch is made with is noticed: the numbers go on as without."""
+
+    class Change(Callback):
+        needs_host = ()
+
+        def on_epoch_start(self, trainer):
+            trainer.optimizer.beta1 = (0.9, 0.5, 0.8)[trainer.state.epoch]
+
+    expected = outcome(*run(Change()))
+    graph = CudaGraph(steps=4)
+    assert outcome(*run(Change(), graph)) == expected
+    assert graph.reason is None
+
+
+def test_a_second_fit_captures_anew_and_leaves_nothing_behind(cupy):
+    """The stepper, the loader and the memory of the graphs are given back at the end of each run."""
+    trainer, _ = run(CudaGraph())
+    minitorch.seed(5)
+    loader = data()
+    trainer.fit(loader, epochs=5)
+    assert trainer.stepper is captured_step
+    assert trainer.means.settle is None
+    assert (loader.gpu, loader.deferring) == (False, False)
+    gc.collect()
+    assert trainer.callbacks[1]._kinds == {}
+    with pytest.raises(ZeroDivisionError):
+        run(CudaGraph(), at("on_epoch_end", lambda trainer, metrics: 1 / 0))
+
+
+def test_explain_before_the_run():
+    """What is known before: nothing yet, or why steps will be eager."""
+    trainer = Classifier(MLP((4, 3)), optimizers.SGD(0.1), callbacks=[CudaGraph()])
+    assert "  CudaGraph: nothing is captured yet" in trainer.explain()
+    assert "CudaGraph(steps=10, warm_up=2" in trainer.explain()
+
+
+@pytest.mark.parametrize("setting", ["steps", "warm_up"])
+def test_settings_are_positive(setting):
+    """Neither none nor a negative number."""
+    with pytest.raises(ConfigError, match=rf"CudaGraph: {setting} is 0; it must be an int of at least 1"):
+        CudaGraph(**{setting: 0})
+
+
+# the strict mode -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("graph", [False, True])
+def test_a_planted_read_is_found_at_its_line(graph):
+    """`float(loss)` in a step, in the strict mode, raises at the line where it stands."""
+    text = Path(__file__).read_text().splitlines()
+    line = next(i for i, words in enumerate(text, 1) if words.endswith("  # planted"))
+    with (
+        no_sync(),
+        pytest.raises(SyncError, match=rf"float\(\) of a device array.* at {__file__}:{line} in tr"),
+    ):
+        run(*([CudaGraph()] if graph else []), cls=ReadsLoss, steps=3)
