@@ -139,3 +139,17 @@ def test_targets_are_ratios_differences_or_times(target: Target, median: float |
     """A ratio has no unit, a difference and a time have that of the workload; without a contestant there is none."""
     outcome = results(a=[9.0, 2.0], b=[9.0, 4.0]).outcome(target)
     assert (None if outcome is None else outcome.median) == median
+
+
+@pytest.mark.slow
+def test_resnet50_has_its_published_size_and_leaves_nothing_behind() -> None:
+    """A step of the large model runs, with 25,557,032 Parameters and nothing for the cycle collector."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.resnet50_memory", "--batch", "2", "--steps", "1"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "25,557,032 trained numbers; weights 97 MiB" in done.stdout
+    assert done.stdout.endswith("left to the cycle collector: 0 objects\n")
