@@ -31,6 +31,7 @@ from minitorch.trainer.callbacks.sample_images import SampleImages
 from minitorch.trainer.callbacks.summary import ModelSummary, Summary, model_summary
 from minitorch.trainer.callbacks.swa import SWA
 from minitorch.trainer.callbacks.tensorboard_logger import TensorBoardLogger
+from minitorch.trainer.callbacks.throughput_monitor import StepBudget, ThroughputMonitor
 from minitorch.trainer.callbacks.wandb_logger import WandbLogger
 
 __all__ = [
@@ -64,8 +65,10 @@ __all__ = [
     "ReduceLROnPlateau",
     "RunReport",
     "SampleImages",
+    "StepBudget",
     "Summary",
     "TensorBoardLogger",
+    "ThroughputMonitor",
     "Unfreeze",
     "WandbLogger",
     "default_callbacks",

@@ -53,6 +53,7 @@ SETTINGS = {
     "RunReport": lambda folder, uri: {"folder": folder},
     "SampleImages": lambda folder, uri: {"folder": folder, "loader": small_runs.batches(2), "shape": (2, 3)},
     "TensorBoardLogger": lambda folder, uri: {"folder": folder},
+    "ThroughputMonitor": lambda folder, uri: {},
     "Unfreeze": lambda folder, uri: {"pattern": "*.b", "epoch": 1},
     "WandbLogger": lambda folder, uri: {"project": "contract", "folder": folder},
 }
