@@ -8,8 +8,15 @@ from minitorch.errors import ConfigError, DTypeError, ShapeError
 Array = Any
 
 
-def check_classes(owner: str, y: Array, t: Array) -> None:
-    """Raise unless `y` is (N, C) and `t` holds N class numbers."""
+def class_numbers(owner: str, y: Array, t: Array) -> Array:
+    """The targets `t` of scores `y` (N, C) as class numbers (N,): of soft targets (N, C), the largest share of each.
+
+    Raises:
+        ShapeError: `y` or `t` has another shape.
+        DTypeError: `t` holds no integers.
+    """
+    if y.ndim == 2 and t.shape == y.shape and t.dtype.kind == "f":
+        return t.argmax(axis=1)
     if y.ndim != 2 or t.shape != y.shape[:1]:
         raise ShapeError(
             f"{owner}: y has shape {tuple(y.shape)}, t {tuple(t.shape)}; scores are (N, classes) and targets (N,), a "
@@ -17,6 +24,7 @@ def check_classes(owner: str, y: Array, t: Array) -> None:
         )
     if t.dtype.kind not in "iu":
         raise DTypeError(f"{owner}: t has dtype {t.dtype}; class numbers are integers: t.astype(int)")
+    return t
 
 
 def one_hot(numbers: Array, classes: int) -> Array:

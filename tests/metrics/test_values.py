@@ -149,3 +149,12 @@ def test_wrong_inputs(call, error, message):
     """Each is told what to do."""
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("metric", [Accuracy(), TopK(2), F1("macro"), ConfusionMatrix()], ids=repr)
+def test_of_soft_targets_the_largest_share_counts(metric, device):
+    """Targets that MixUp made are taken for the class that has most of them."""
+    rng = np.random.default_rng(0)
+    y, t = rng.standard_normal((20, 4)), rng.dirichlet(np.ones(4), 20)
+    soft = metric(device.put(y), device.put(t)).value()
+    np.testing.assert_array_equal(soft, metric(device.put(y), device.put(t.argmax(axis=1))).value())
