@@ -15,7 +15,8 @@ from minitorch.cpu.threads import parallel
 Array = Any  # a NumPy array
 
 SMALL = 1 << 18  # multiplications up to which OpenBLAS stays on one thread by itself
-IN_TASK = 1 << 24  # multiplications at least: about 0.2 ms, several times what waking up a thread costs
+WORTH_SHARING = 1 << 24  # multiplications: about 0.2 ms, several times what waking up a thread costs
+IN_TASK = 1 << 25  # multiplications at least where there are more than two tasks: each packs the operands anew
 MOST = 16  # tasks
 ALIGNED = 16  # columns or rows: whole vectors
 
@@ -25,7 +26,7 @@ def matmul(a: Array, b: Array) -> Array:
     work = a.size * b.shape[-1]
     if a.ndim == 2 and work <= SMALL:
         return np.matmul(a, b)
-    count = min(MOST, work // IN_TASK)
+    count = min(MOST, max(work // IN_TASK, 2 if work >= WORTH_SHARING else 1))
     if count < 2 or a.dtype != b.dtype or a.ndim < 2 or a.shape[:-2] != b.shape[:-2] or a.shape[-1] != b.shape[-2]:
         with blas.on_one_thread:
             return np.matmul(a, b)

@@ -7,6 +7,7 @@ import numpy as np
 from minitorch.autograd.fused import Fused
 from minitorch.autograd.node import Array
 from minitorch.autograd.primitive import fit
+from minitorch.cpu import attention as on_host
 from minitorch.cuda import kernels, xp_of
 from minitorch.ops.elementwise import dropout
 from minitorch.ops.linalg import matmul
@@ -38,6 +39,10 @@ def _bar(allowed: Array, dtype: Any) -> Array:
 def _forward(
     q: Array, k: Array, v: Array, allowed: Array | None, noise: Array | None, *, scale: float
 ) -> tuple[Array, Array]:
+    if on_host.takes(q, k, v):
+        bar = None if allowed is None else _bar(allowed, q.dtype)
+        blind = allowed is not None and not allowed.any(axis=-1).all()
+        return on_host.forward(q, k, v, bar, allowed if blind else None, noise, scale)
     p = matmul(q, _turned(k))
     if kernels.takes(p):
         p = kernels.softmax(p, _for_kernels(allowed, p), scale=scale, out=p)
@@ -64,6 +69,8 @@ def _backward(
     g: Array, y: Array, p: Array, wanted: tuple[bool, ...], q: Array, k: Array, v: Array, allowed: Array | None,
     noise: Array | None, *, scale: float,
 ) -> tuple[Array | None, ...]:  # fmt: skip
+    if on_host.takes(q, k, v):
+        return *on_host.backward(g, y, p, q, k, v, noise, scale), None, None
     dq = dk = dv = None
     if wanted[2]:
         dv = fit(matmul(_turned(p if noise is None else p * noise), g), v)
