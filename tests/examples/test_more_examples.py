@@ -16,7 +16,6 @@ from small_mnist import write_small_mnist
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FEW_STEPS = {  # arguments with which an example is done in a moment, in two steps at least
-    "mnist_gpu.py": ["--epochs", "2", "--batch-size", "20"],
     "spiral.py": ["--epochs", "2"],
     "sine_lstm.py": ["--epochs", "2", "--hidden", "8"],
     "char_gpt.py": ["--steps", "3", "--batch-size", "4", "--context", "8", "--width", "8", "--characters", "5"],
