@@ -112,11 +112,11 @@ class TransformerBlock(Layer):
         self.norm1 = LayerNorm(width, dtype=dtype)
         self.attention = MultiHeadAttention(n_heads, width, dropout_ratio, causal, dtype)
         self.norm2 = LayerNorm(width, dtype=dtype)
-        self.fc1 = Linear(hidden_size or 4 * width, dtype=dtype, in_size=width)
+        self.fc1 = Linear(hidden_size or 4 * width, dtype=dtype, in_size=width, activation=F.gelu)
         self.fc2 = Linear(width, dtype=dtype, in_size=hidden_size or 4 * width)
         self.dropout = Dropout(dropout_ratio)
 
     def forward(self, x: Any, mask: Any = None) -> Variable:
         """(..., T, width), unchanged; `mask` as of MultiHeadAttention."""
         y: Variable = as_variable(x) + self.dropout(self.attention(self.norm1(x), None, mask))
-        return y + self.dropout(self.fc2(F.gelu(self.fc1(self.norm2(y)))))  # type: ignore[no-any-return]
+        return y + self.dropout(self.fc2(self.fc1(self.norm2(y))))  # type: ignore[no-any-return]

@@ -1,6 +1,7 @@
 """`Linear`: the fully connected layer."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,18 +21,28 @@ class Linear(Layer):
         nobias: leave out b.
         dtype: of the Parameters.
         in_size: the size of the last axis of the input; None: taken from the first call.
+        activation: a function applied to the output, for some of them in the same pass: see `F.linear`.
 
     Raises:
         ConfigError: a size is not a positive integer.
     """
 
-    def __init__(self, out_size: int, nobias: bool = False, dtype: Any = np.float32, in_size: int | None = None):
+    def __init__(
+        self,
+        out_size: int,
+        nobias: bool = False,
+        dtype: Any = np.float32,
+        in_size: int | None = None,
+        *,
+        activation: Callable[[Any], Variable] | None = None,
+    ) -> None:
         super().__init__()
         for name, size in (("out_size", out_size), ("in_size", in_size)):
             if size is not None and (not isinstance(size, int | np.integer) or size < 1):
                 raise ConfigError(f"Linear: {name} is {size!r}; a size is a positive integer")
         self.in_size = in_size
         self.out_size = out_size
+        self.activation = activation
         self.W = Parameter(None, name="W", shape=(in_size, out_size), dtype=dtype)
         self.b = None if nobias else Parameter(np.zeros(out_size, dtype=dtype), name="b")
         if in_size is not None:
@@ -51,7 +62,7 @@ class Linear(Layer):
                 raise ShapeError(f"Linear: the input has shape {shape}; its last axis, the features, must not be empty")
             self.in_size = shape[-1]
             self._draw_weights()
-        return F.linear(x, self.W, self.b)
+        return F.linear(x, self.W, self.b, self.activation)
 
     def __repr__(self) -> str:
         in_size = self.in_size if self.W.data is None else self.W.shape[0]

@@ -66,13 +66,14 @@ class MLP(Model):
         if not fc_output_sizes:
             raise ConfigError("MLP: fc_output_sizes is empty; give the output size of each layer, such as (1000, 10)")
         self.activation = activation
-        layers = [L.Linear(out_size) for out_size in fc_output_sizes]
+        *hidden, out = fc_output_sizes
+        layers = [*[L.Linear(out_size, activation=activation) for out_size in hidden], L.Linear(out)]
         for i, layer in enumerate(layers):
             setattr(self, f"l{i}", layer)
         self.layers = layers  # last, since a Parameter is known by the first path that leads to it
 
     def forward(self, x: Any) -> Variable:
         """(N, in_size) -> (N, fc_output_sizes[-1])."""
-        for layer in self.layers[:-1]:
-            x = self.activation(layer(x))
-        return self.layers[-1](x)  # type: ignore[no-any-return]
+        for layer in self.layers:
+            x = layer(x)
+        return x  # type: ignore[no-any-return]

@@ -38,15 +38,17 @@ def _bar(allowed: Array, dtype: Any) -> Array:
 
 def _forward(
     q: Array, k: Array, v: Array, allowed: Array | None, noise: Array | None, *, scale: float
-) -> tuple[Array, Array]:
+) -> tuple[Array, Any]:
     if on_host.takes(q, k, v):
         bar = None if allowed is None else _bar(allowed, q.dtype)
         blind = allowed is not None and not allowed.any(axis=-1).all()
         return on_host.forward(q, k, v, bar, allowed if blind else None, noise, scale)
-    p = matmul(q, _turned(k))
-    if kernels.takes(p):
+    if kernels.takes(q, k, v):  # heads are often views between which products would copy them again and again
+        q, k, v = (kernels.contiguous(a) for a in (q, k, v))
+        p = matmul(q, _turned(k))
         p = kernels.softmax(p, _for_kernels(allowed, p), scale=scale, out=p)
-        return matmul(p if noise is None else p * noise, v), p
+        return matmul(p if noise is None else p * noise, v), (p, q, k, v)
+    p = matmul(q, _turned(k))
     p *= scale
     if allowed is not None:
         p += _bar(allowed, p.dtype)
@@ -55,7 +57,7 @@ def _forward(
     p /= p.sum(axis=-1, keepdims=True)
     if allowed is not None:
         p *= allowed
-    return matmul(p if noise is None else p * noise, v), p
+    return matmul(p if noise is None else p * noise, v), (p, q, k, v)
 
 
 def _for_kernels(allowed: Array | None, p: Array) -> Array | None:
@@ -66,11 +68,14 @@ def _for_kernels(allowed: Array | None, p: Array) -> Array | None:
 
 
 def _backward(
-    g: Array, y: Array, p: Array, wanted: tuple[bool, ...], q: Array, k: Array, v: Array, allowed: Array | None,
+    g: Array, y: Array, saved: Any, wanted: tuple[bool, ...], q: Array, k: Array, v: Array, allowed: Array | None,
     noise: Array | None, *, scale: float,
 ) -> tuple[Array | None, ...]:  # fmt: skip
     if on_host.takes(q, k, v):
-        return *on_host.backward(g, y, p, q, k, v, noise, scale), None, None
+        return *on_host.backward(g, y, saved, q, k, v, noise, scale), None, None
+    p, q, k, v = saved
+    if kernels.takes(g):
+        g = kernels.contiguous(g)
     dq = dk = dv = None
     if wanted[2]:
         dv = fit(matmul(_turned(p if noise is None else p * noise), g), v)

@@ -113,7 +113,10 @@ def array(
     if _any_array(obj):
         arrays: list[ndarray] = []
         plain = unwrap("array", obj, arrays)
-        return do(lambda: np.array(plain, dtype=dtype, copy=copy, order=order, ndmin=ndmin), arrays)
+        result: ndarray = do(lambda: np.array(plain, dtype=dtype, copy=copy, order=order, ndmin=ndmin), arrays)
+        if result.base is None and all(result is not a for a in arrays):
+            cuda.machine.work.append("array")
+        return result
     host = np.array(obj, dtype=dtype, order=order, ndmin=ndmin)
     if host.dtype.kind not in "biufc":
         raise ValueError(f"Unsupported dtype {host.dtype}")

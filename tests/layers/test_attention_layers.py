@@ -85,7 +85,7 @@ def test_block_is_what_its_docstring_says():
     """Attention, then the hidden layer, each added to its normalised input."""
     block = L.TransformerBlock(2, 6, causal=True)
     y = X + block.attention(block.norm1(X)).data
-    y = y + block.fc2(F.gelu(block.fc1(block.norm2(y)))).data
+    y = y + block.fc2(F.gelu(F.linear(block.norm2(y), block.fc1.W, block.fc1.b))).data
     np.testing.assert_allclose(block(X).data, y, rtol=1e-5, atol=1e-6)
     assert block.fc1.W.shape == (6, 24)
     assert L.TransformerBlock(2, 6, hidden_size=7).fc1.W.shape == (6, 7)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import minitorch
+import minitorch.functions as F
 import minitorch.layers as L
 from minitorch import Variable
 from minitorch.errors import ConfigError, DTypeError, ShapeError
@@ -98,3 +99,18 @@ def test_an_input_without_features(shape):
     with pytest.raises(DTypeError, match=r"^Variable: got list"):
         layer([1.0])
     assert layer.W.data is None
+
+
+def test_an_activation(device):
+    """It is applied to the output: as one operation where there is one for it, else as it is."""
+    x = device.put(np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32))
+    for activation, operation in ((F.relu, "linear_activation"), (F.softplus, "softplus")):
+        layer = L.Linear(4, in_size=3, activation=activation)
+        if device.name != "cpu":
+            layer.to_gpu()
+        y = layer(x)
+        assert y.node.op.name == operation
+        expected = activation(F.linear(x, layer.W, layer.b)).data
+        np.testing.assert_allclose(device.get(y.data), device.get(expected), rtol=1e-6, atol=1e-7)
+    nobias = L.Linear(4, nobias=True, in_size=3, activation=F.relu)
+    assert nobias(device.get(x)).node.op.name == "relu"

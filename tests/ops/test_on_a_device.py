@@ -119,14 +119,13 @@ def test_a_kernel_of_one_pixel_makes_no_columns():
 
 
 MLP_STEP = [
-    "cublasGemmEx", "activation_forward", "activation_forward",  # x @ W, + b, sigmoid
+    "cublasGemmEx", "activation_forward",  # x @ W, + b and sigmoid
     "cublasGemmEx", "activation_forward",  # h @ W, + b
     "cross_entropy_small",
     "ones",  # the gradient of the loss
     "cross_entropy_backward",
     "cublasGemmEx", "cublasGemmEx", "activation_backward_bias",  # of h, of W, of b
-    "activation_backward",  # of the sigmoid
-    "cublasGemmEx", "activation_backward_bias",  # of W, of b
+    "activation_backward_bias", "cublasGemmEx",  # of the sigmoid and of b, of W
     "sgd_update",
 ]  # fmt: skip
 
