@@ -130,6 +130,17 @@ class Optimizer:
         if self.updates % FLUSH_EVERY == 0:
             self._flush_denormals()
 
+    def cleargrads(self) -> None:
+        """Forget the gradients of the Parameters of the newest update; before the first, of all of the target.
+
+        It does what `model.cleargrads()` does, as long as no gradient was computed of a Parameter that came to the
+        model since, and does not search the model for Parameters as `update` does anyway.
+        """
+        if self.target is None:
+            return
+        for param in self._paths or self.target.params():
+            param.cleargrad()
+
     def _update_each(self, params: list[Parameter]) -> None:
         for hook in self.hooks:
             hook(params)

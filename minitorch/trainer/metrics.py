@@ -16,6 +16,7 @@ from minitorch.trainer.state import TrainState
 
 Array = Any
 INTERVAL, EPOCH = 0, 1
+WAITING = 500
 PART = "\x1f"  # between the name of a metric and the number of one of its sums
 
 
@@ -40,6 +41,7 @@ class RunningMeans:
         self._metrics = {name: metric for name, metric in (metrics or {}).items() if isinstance(metric, Metric)}
         self._totals: tuple[dict[str, float], dict[str, float]] = ({}, {})  # sums of value * samples on the host
         self._counts: tuple[dict[str, float], dict[str, float]] = ({}, {})  # sums of samples
+        self._waiting: list[tuple[str, float, float]] = []  # values of the host, to be added up together
         self._on_device: DeviceSums | None = None
         self._captured: list[tuple[str, float]] | None = None
         self.logged: Any = None
@@ -68,7 +70,9 @@ class RunningMeans:
                 "metrics that they are given"
             )
         if type(value) is np.ndarray and value.size == 1 and self._on_device is None and self._captured is None:
-            self._add_on_host(name, float(value.item()), self.size)  # what it is most often without a GPU
+            self._waiting.append((name, float(value.item()), self.size))  # what it is most often without a GPU
+            if len(self._waiting) >= WAITING:
+                self._settle()
         elif isinstance(value, Part):
             self._add_part(name, value)
         else:
@@ -86,6 +90,7 @@ class RunningMeans:
             self._add(f"{name}{PART}{i}", part.sums[i : i + 1], 1.0)
 
     def _add(self, name: str, value: Any, weight: float) -> None:
+        self._settle()
         if not isinstance(value, int | float) and getattr(value, "size", 0) != 1:
             raise DTypeError(
                 f"log: {name!r} is {type(value).__name__} of shape {getattr(value, 'shape', None)}; log one number: "
@@ -104,14 +109,13 @@ class RunningMeans:
         else:
             self.count([(name, weight)])
 
-    def _add_on_host(self, name: str, value: float, size: float) -> None:
-        for totals, counts in zip(self._totals, self._counts, strict=True):
-            if name in totals:
-                totals[name] += value * size
-                counts[name] += size
-            else:
-                totals[name] = value * size
-                counts[name] = size
+    def _settle(self) -> None:
+        """Add up what waits on the host, in the order in which it came."""
+        waiting, self._waiting = self._waiting, []
+        for name, value, size in waiting:
+            for totals, counts in zip(self._totals, self._counts, strict=True):
+                totals[name] = totals.get(name, 0.0) + value * size
+                counts[name] = counts.get(name, 0.0) + size
 
     def _totals_add(self, name: str, value: float, weight: float) -> None:
         for totals in self._totals:
@@ -158,11 +162,13 @@ class RunningMeans:
 
     def flush(self) -> None:
         """Add on the device what waits for it; arrays that were logged may then be changed."""
+        self._settle()
         if self._on_device is not None:
             self._on_device.flush()
 
     def _sums(self, which: int) -> dict[str, tuple[float, float]]:
         """By name the sum of value * samples and the sum of samples; on a device all is read that is not known."""
+        self._settle()
         if self.settle is not None:
             self.settle()
         on_device, counts = self._on_device, self._counts[which]
@@ -239,6 +245,7 @@ class RunningMeans:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from the sums of `state_dict`."""
         check_keys("running means", ("interval", "epoch"), state)
+        self._waiting.clear()
         self._on_device = None
         for which, sums in enumerate((state["interval"], state["epoch"])):
             self._totals[which].clear()

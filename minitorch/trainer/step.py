@@ -56,7 +56,7 @@ def train_step(trainer: "Trainer", batch: Any) -> Variable:
     waiting, update, scale = trainer.state.waiting, trainer.accumulation, trainer.loss_scale
     several = waiting or update.batches > 1
     if not waiting:
-        trainer.model.cleargrads()
+        clear_gradients(trainer)
     if several:
         scale = scale * update.weight(trainer.means.size)
     if scale is not UNSCALED:
@@ -69,6 +69,15 @@ def train_step(trainer: "Trainer", batch: Any) -> Variable:
             hook(trainer)
         trainer.optimizer_step()
     return loss
+
+
+def clear_gradients(trainer: "Trainer") -> None:
+    """Forget the gradients of the update before, without a search for Parameters where one optimizer has them all."""
+    for optimizer in trainer.optimizers.values():
+        if optimizer.target is trainer.model:
+            optimizer.cleargrads()
+            return
+    trainer.model.cleargrads()
 
 
 def check_loss(owner: str, loss: Any) -> None:

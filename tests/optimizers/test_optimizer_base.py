@@ -372,3 +372,18 @@ def test_there_is_an_optimizer_for_every_name():
             layer = one(np.ones((2, 2), np.float32), np.ones((2, 2), np.float32))
             getattr(optimizers, name)().setup(layer).update()
             assert (layer.p.data < 1).all(), name
+
+
+def test_cleargrads_forgets_the_gradients_of_the_target():
+    """Before the first update those of all Parameters of the target, afterwards those that the newest update found."""
+    layer = L.Linear(2, in_size=3)
+    optimizer = SGD(0.1).setup(layer)
+    SGD(0.1).cleargrads()  # nothing to forget without a target
+    for _ in range(2):
+        layer(np.ones((1, 3), np.float32)).sum().backward()
+        assert all(param.grad is not None for param in layer.params())
+        optimizer.cleargrads()
+        assert all(param.grad is None for param in layer.params())
+        layer(np.ones((1, 3), np.float32)).sum().backward()
+        optimizer.update()
+        optimizer.cleargrads()

@@ -388,3 +388,18 @@ def test_a_run_with_default_callbacks_prints_its_rows(capsys):
     printed = capsys.readouterr()
     assert [line.split()[0] for line in printed.out.splitlines()] == ["epoch", "1", "2", "completed:"]
     assert printed.err == ""
+
+
+@pytest.mark.parametrize("optimizer", [SGD(0.0), {"l0": SGD(0.0)}, {"l0": SGD(0.0), "l1": SGD(0.0)}])
+def test_each_step_begins_without_gradients(optimizer):
+    """The same batch gives the same gradients twice, also of Parameters that no optimizer has."""
+    seen = []
+
+    def look(run):
+        seen.append([param.grad.data.copy() for param in run.model.params()])
+
+    (batch,) = batches(1)
+    trainer(at("on_after_backward", look), optimizer=optimizer).fit([batch, batch, batch], epochs=1)
+    for gradients in seen[1:]:
+        for first, later in zip(seen[0], gradients, strict=True):
+            np.testing.assert_array_equal(first, later)
