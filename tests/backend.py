@@ -4,6 +4,19 @@ from typing import Any
 
 import attrs
 import numpy as np
+import pytest
+
+
+def has_cuda() -> bool:
+    """Whether the real CuPy finds a device."""
+    try:
+        import cupy
+    except ImportError:
+        return False
+    return bool(cupy.is_available())
+
+
+GPUS = ["fake", *([pytest.param("cuda", marks=pytest.mark.gpu)] if has_cuda() else [])]
 
 
 @attrs.frozen

@@ -13,17 +13,8 @@ import pytest
 
 import fake_cupy
 import minitorch
-from backend import Backend
+from backend import GPUS, Backend, has_cuda
 from minitorch.config import Config
-
-
-def has_cuda() -> bool:
-    """Whether the real CuPy finds a device."""
-    try:
-        import cupy
-    except ImportError:
-        return False
-    return bool(cupy.is_available())
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -45,10 +36,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason="gpu: this is its variant for another device"))
 
 
-DEVICES = ["cpu", "fake", *([pytest.param("cuda", marks=pytest.mark.gpu)] if has_cuda() else [])]
-
-
-@pytest.fixture(params=DEVICES)
+@pytest.fixture(params=["cpu", *GPUS])
 def device(request: pytest.FixtureRequest) -> Iterator[Backend]:
     """Each device there is, in turn; `import cupy` finds the stand-in while it is "fake"."""
     if request.param == "cpu":
@@ -60,6 +48,18 @@ def device(request: pytest.FixtureRequest) -> Iterator[Backend]:
         import cupy
 
         yield Backend("cuda", cupy)
+
+
+@pytest.fixture(params=GPUS)
+def gpu(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """CuPy, or the stand-in for it, for what has to be on a device; `import cupy` finds it."""
+    if request.param == "fake":
+        with fake_cupy.installed() as cupy:
+            yield cupy
+    else:
+        import cupy
+
+        yield cupy
 
 
 @pytest.fixture

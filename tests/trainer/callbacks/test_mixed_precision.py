@@ -14,7 +14,7 @@ from minitorch import Trainer
 from minitorch.cuda import gemm
 from minitorch.errors import ConfigError, DeviceError
 from minitorch.optimizers import SGD, Adam, Optimizer
-from minitorch.trainer.callbacks import DevicePlacement, GradientClipping, MixedPrecision
+from minitorch.trainer.callbacks import CudaGraph, DevicePlacement, GradientClipping, MixedPrecision
 
 MODES = {"tf32": 77, "bf16": 75, "fp16": 74}
 
@@ -199,3 +199,43 @@ def test_settings_are_checked(settings, message):
     """The setting, its value and what is allowed."""
     with pytest.raises(ConfigError, match=message):
         MixedPrecision(**settings)
+
+
+class Times(minitorch.Function):
+    """The first argument, with the second as derivative."""
+
+    def forward(self, x, factor):
+        self.factor = factor
+        return x * 1
+
+    def backward(self, g):
+        return g * self.factor, None
+
+
+class FactorInBatch(Trainer):
+    """A classifier whose gradients are multiplied by a number of the batch."""
+
+    def training_step(self, batch):
+        x, t, factor = batch
+        return Times()(minitorch.functions.softmax_cross_entropy(self.model(x), t), factor)
+
+
+def test_it_works_inside_a_captured_step(capsys):
+    """Replayed, steps leave out the same updates and move the scale as eager ones do."""
+    factors = [1, 1, 1, 1, np.inf, 1, 1, np.inf, 1, 1]
+    batches = [
+        (*pair, np.array(factor, np.float32)) for pair, factor in zip(small_runs.batches(10), factors, strict=True)
+    ]
+    found = []
+    for captured in (False, True):
+        minitorch.seed(0)
+        precision, scales = MixedPrecision("fp16", scale=8.0, patience=3), []
+        callbacks = [DevicePlacement("cuda"), precision, *([CudaGraph(steps=1)] if captured else [])]
+        note = small_runs.at("on_epoch_end", lambda t, m, p=precision, s=scales: s.append(p.loss_scale.item()))
+        trainer = small_runs.trainer(*callbacks, note, cls=FactorInBatch, optimizer=Adam(0.01))
+        trainer.fit(batches, epochs=2)
+        found.append((scales, {path: a.get().tobytes() for path, a in trainer.model.state_dict().items()}))
+        if captured:
+            assert "inside the graph are forward, backward, on_after_backward of MixedPrecision" in trainer.explain()
+    assert found[0] == found[1]
+    assert capsys.readouterr().err == ""
