@@ -13,8 +13,12 @@ from minitorch.errors import ConfigError
 class _Config(threading.local):
     """The flags `enable_backprop` (record operations for backward) and `train` (dropout, batch norm)."""
 
-    enable_backprop: bool = True
-    train: bool = True
+    enable_backprop: bool
+    train: bool
+
+    def __init__(self) -> None:  # in every thread
+        self.enable_backprop = True
+        self.train = True
 
 
 Config = _Config()

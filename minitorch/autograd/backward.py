@@ -79,7 +79,7 @@ def walk(
     while ready:
         node, g, fresh = ready.pop()
         op = node.op
-        if op is None or node in stop:
+        if op is None or (stop and node in stop):
             if found is None:
                 accumulate(node, g, box, own=fresh)
             elif node in stop:
@@ -96,17 +96,20 @@ def walk(
         for p, r in zip(parents, op.pullback(g, y, args, node.params, parents), strict=False):
             if p is None:
                 continue
-            left = uses[p] = uses[p] - 1
-            if p in pending:
+            left = uses[p]
+            if left > 1 or p in pending:
+                uses[p] = left - 1
+                if p not in pending:
+                    pending[p] = r
+                    continue
                 if p in own and not create_graph:
                     pending[p] += r
                 else:
                     pending[p] = pending[p] + r
                     own.add(p)
-                if not left:
-                    ready.append((p, pending.pop(p), p in own))
-            elif left:
-                pending[p] = r
+                if left > 1:
+                    continue
+                ready.append((p, pending.pop(p), True))
             else:
                 ready.append((p, r, p.op is None and is_fresh(r, op, g, y, args)))
         if not keep:
@@ -116,10 +119,9 @@ def walk(
 def count_uses(root: Node, stop: frozenset[Node]) -> dict[Node, int]:
     """For every node below `root`, how many gradients it will receive."""
     uses: dict[Node, int] = {}
-    stack = [root]
-    while stack:
-        node = stack.pop()
-        if node in stop:
+    seen = [root]
+    for node in seen:
+        if stop and node in stop:
             continue
         if node.args is None and node.op is not None:
             raise GraphError(
@@ -127,13 +129,11 @@ def count_uses(root: Node, stop: frozenset[Node]) -> dict[Node, int]:
                 "twice pass retain_grad=True or create_graph=True the first time, or compute the output again"
             )
         for p in node.parents:
-            if p is None:
-                continue
             if p in uses:
                 uses[p] += 1
-            else:
+            elif p is not None:
                 uses[p] = 1
-                stack.append(p)
+                seen.append(p)
     return uses
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minitorch.autograd.node import Array, Node, Parents, Value, wrap
+from minitorch.autograd.node import Array, Parents, Value, new_node, wrap
 from minitorch.autograd.primitive import NO_PARAMS, as_array, describe, fit
 from minitorch.config import Config, using_config
 from minitorch.cuda import is_array, xp_of
@@ -65,9 +65,9 @@ class Function:
         parents = tuple([x.node for x in self.inputs])
         node = None
         if Config.enable_backprop and any(parents):
-            node = Node(self, arrays, NO_PARAMS, data, parents)
+            node = new_node(self, arrays, NO_PARAMS, data, parents)
         outputs = tuple(
-            [wrap(Value.box, y, node and Node(_PICK, (y,), {"i": i}, y, (node,))) for i, y in enumerate(data)]
+            [wrap(Value.box, y, node and new_node(_PICK, (y,), {"i": i}, y, (node,))) for i, y in enumerate(data)]
         )
         self.outputs = tuple([weakref.ref(v) for v in outputs])
         return outputs if several else outputs[0]

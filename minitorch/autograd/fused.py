@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, overload
 
 from minitorch.autograd.backward import gradients
-from minitorch.autograd.node import Array, Node, Parents, Value, leaf, wrap
+from minitorch.autograd.node import Array, Node, Parents, Value, leaf, new_node, wrap
 from minitorch.autograd.primitive import Primitive, V
 
 
@@ -54,7 +54,7 @@ class Fused(Primitive):
     def record(self, args: Any, params: dict[str, Any], y: Array, nodes: Sequence[Node | None]) -> Node | None:
         """The node for this application, or None where no argument that can be differentiated wants a gradient."""
         parents = tuple([p if i in self.argnums else None for i, p in enumerate(nodes)])
-        return Node(self, args, params, y, parents) if any(parents) else None
+        return new_node(self, args, params, y, parents) if any(parents) else None
 
     def pullback(self, g: Any, y: Any, args: Any, params: dict[str, Any], parents: Parents) -> Sequence[Any]:
         """Run the backward kernel, or under `create_graph` differentiate the reference."""
@@ -84,4 +84,4 @@ _ALIAS = _Alias("alias", lambda a: a)
 
 
 def _alias(a: Value) -> Any:
-    return wrap(a.box, a.data, Node(_ALIAS, (a.data,), {}, a.data, (a.node or leaf(),)))
+    return wrap(a.box, a.data, new_node(_ALIAS, (a.data,), {}, a.data, (a.node or leaf(),)))

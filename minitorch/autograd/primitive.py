@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar, cast, overload
 
 import numpy as np
 
-from minitorch.autograd.node import Array, Node, Parents, Value, wrap
+from minitorch.autograd.node import Array, Node, Parents, Value, new_node, wrap
 from minitorch.config import Config
 from minitorch.cuda import is_array, xp_of
 from minitorch.errors import DeviceError, DTypeError, GraphError, MinitorchError, ShapeError
@@ -91,7 +91,7 @@ class Primitive:
     def record(self, args: Any, params: dict[str, Any], y: Array, nodes: Sequence[Node | None]) -> Node | None:
         """The node for this application, or None where no argument with a rule wants a gradient."""
         parents = tuple([None if rule is None else p for rule, p in zip(self.vjps, nodes, strict=False)])
-        return Node(self, args, params, y, parents) if any(parents) else None
+        return new_node(self, args, params, y, parents) if any(parents) else None
 
     def pullback(self, g: Any, y: Any, args: Any, params: dict[str, Any], parents: Parents) -> Sequence[Any]:
         """Call the rule of each argument whose gradient is wanted, and undo broadcasting and promotion."""
@@ -140,7 +140,7 @@ class Unary(Primitive):
             n = a.node
             if n is None or not Config.enable_backprop:
                 return wrap(a.box, y, None)
-            return wrap(a.box, y, Node(self, (x,), NO_PARAMS, y, (n,)))
+            return wrap(a.box, y, new_node(self, (x,), NO_PARAMS, y, (n,)))
 
         return apply
 
@@ -186,7 +186,7 @@ class Binary(Primitive):
                 y = np.asarray(y)
             if (n is None and m is None) or not Config.enable_backprop:
                 return wrap(box, y, None)
-            return wrap(box, y, Node(self, (a, b), NO_PARAMS, y, (n, m)))
+            return wrap(box, y, new_node(self, (a, b), NO_PARAMS, y, (n, m)))
 
         return apply
 
