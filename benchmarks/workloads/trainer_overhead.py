@@ -16,12 +16,19 @@ from benchmarks.race import Race
 from benchmarks.workload import Contestant, Target, Workload
 from minitorch import Callback, Every, Trainer, optimizers
 from minitorch.models import MLP
-from minitorch.trainer.callbacks import Checkpoint, ConsoleLogger, EpochTimer, JSONLLogger, ProgressBar
+from minitorch.trainer.callbacks import (
+    Checkpoint,
+    ConsoleLogger,
+    EpochTimer,
+    JSONLLogger,
+    ProgressBar,
+    ThroughputMonitor,
+)
 
 Array = np.ndarray[Any, Any]
 
 WORK = {"50 µs of work a step": 50e-6, "500 µs of work a step": 500e-6, "5 ms of work a step": 5e-3}
-PREEMPTED = 1e-3  # seconds above the median from which a gap shows that the system ran something else
+BLOCK = 20  # steps after which the loop and the Trainer change places
 BATCH = 8
 LR = 0.01
 
@@ -31,18 +38,20 @@ class Job:
     """A tiny model's training, y = x W + b with x (8, 4), with work in each step that stands for a larger model's.
 
     Attributes:
-        steps: how many there are.
+        steps: how many there are, a multiple of BLOCK.
         seconds: of work in each.
         convert: of a NumPy array, to what the framework computes with.
+        pause: called before each block of steps, when others have their turn.
     """
 
     steps: int
     seconds: float
     convert: Callable[[Array], Any] = lambda array: array
+    pause: Callable[[], object] = lambda: None
+    blocks: list[list[float]] = attrs.field(factory=list, repr=False)
     _memory: Array = attrs.field(factory=lambda: np.ones((64, 1 << 14), np.float32), repr=False)
     _at: int = 0
-    _ended: float = 0.0
-    _gaps: list[float] = attrs.field(factory=list, repr=False)
+    _ended: float | None = None
 
     def __len__(self) -> int:
         return self.steps
@@ -51,37 +60,50 @@ class Job:
         x = np.linspace(-1, 1, 4 * BATCH, dtype=np.float32).reshape(BATCH, 4)
         t = x.sum(axis=1, keepdims=True)
         batch = self.convert(x), self.convert(t)
-        for _ in range(self.steps):
+        for number in range(self.steps):
+            if number % BLOCK == 0:
+                self.pause()
+                self.blocks.append([])
+                self._ended = None  # what passed in the pause is no gap
             yield batch
 
     def work(self) -> None:
         """Go through 4 MiB of memory until the time is over; a step calls this once, between forward and backward."""
         begun = perf_counter()
-        self._gaps.append(begun - self._ended)
+        if self._ended is not None:
+            self.blocks[-1].append(begun - self._ended)
         end = begun + self.seconds
         while perf_counter() < end:
             self._memory[self._at] *= 1.0
             self._at = (self._at + 1) % len(self._memory)
         self._ended = perf_counter()
 
-    def gap(self) -> float:
-        """The mean time from the end of one step's work to the begin of the next one's."""
-        gaps = self._gaps[1:]
-        longest = statistics.median(gaps) + PREEMPTED
-        return statistics.fmean(gap for gap in gaps if gap < longest)
+
+def difference(job: Job, other: Job) -> float:
+    """How much longer it is from one step's work to the next's: the median over blocks of differences of medians."""
+    pairs = zip(job.blocks, other.blocks, strict=True)
+    return statistics.median([statistics.median(a) - statistics.median(b) for a, b in pairs if a and b])
 
 
 def race_overhead(
-    race: Race, sizes: dict[str, int], by_hand: Callable[[Job], float], by_trainer: Callable[[Job], float], **job: Any
+    race: Race,
+    sizes: dict[str, int],
+    by_hand: Callable[[Job], Iterator[float]],
+    by_trainer: Callable[[Job], float],
+    **job: Any,
 ) -> None:
-    """In each round, for each length of work: first the loop, then the Trainer, which both return the mean loss."""
+    """For each length of work the Trainer runs, and before each block of its steps a loop by hand does such a block."""
     race.start()
     for _ in range(race.rounds):
         extra, losses = {}, []
         for (name, seconds), steps in zip(WORK.items(), sizes.values(), strict=True):
-            loop, trainer = Job(steps, seconds, **job), Job(steps, seconds, **job)
-            losses += [by_hand(loop), by_trainer(trainer)]
-            extra[name] = trainer.gap() - loop.gap()
+            loop = Job(steps, seconds, **job)
+            sums: list[float] = []
+            hand = by_hand(loop)
+            trainer = Job(steps, seconds, pause=lambda hand=hand, sums=sums: sums.append(next(hand)), **job)
+            mean = by_trainer(trainer)
+            losses += [sums[-1] / (BATCH * steps), mean]
+            extra[name] = difference(trainer, loop)
         race.lap(losses, seconds=extra)
 
 
@@ -94,17 +116,19 @@ def minitorch_model() -> tuple[MLP, optimizers.Optimizer]:
     return model, optimizers.SGD(LR).setup(model)
 
 
-def minitorch_loop(job: Job) -> float:
+def minitorch_loop(job: Job) -> Iterator[float]:
+    """A loop that stops after each block; gives the sum of the losses so far."""
     model, optimizer = minitorch_model()
     sum_loss = 0.0
-    for x, t in job:
+    for number, (x, t) in enumerate(job, 1):
         loss = F.mean_squared_error(model(x), t)
         job.work()
         model.cleargrads()
         loss.backward()
         optimizer.update()
         sum_loss += float(loss.data) * len(t)
-    return sum_loss / (BATCH * len(job))
+        if number % BLOCK == 0:
+            yield sum_loss
 
 
 class WorkingTrainer(Trainer):
@@ -127,10 +151,10 @@ def minitorch_trainer(job: Job, callbacks: Callable[[Path], list[Callback]]) -> 
         return trainer.fit(job, epochs=1).metrics["loss"]
 
 
-def five_callbacks(folder: Path) -> list[Callback]:
+def six_callbacks(folder: Path) -> list[Callback]:
     """Those of a long run."""
     checkpoint = Checkpoint(folder, every=Every(seconds=60))
-    return [EpochTimer(), ProgressBar(), ConsoleLogger(), JSONLLogger(folder), checkpoint]
+    return [EpochTimer(), ThroughputMonitor(), ProgressBar(), ConsoleLogger(), JSONLLogger(folder), checkpoint]
 
 
 def with_minitorch(race: Race, *, callbacks: Callable[[Path], list[Callback]], **sizes: int) -> None:
@@ -149,20 +173,22 @@ def torch_model() -> Any:
     return model
 
 
-def torch_loop(job: Job) -> float:
+def torch_loop(job: Job) -> Iterator[float]:
+    """The same with PyTorch."""
     import torch
 
     model = torch_model()
     optimizer = torch.optim.SGD(model.parameters(), LR)
     sum_loss = 0.0
-    for x, t in job:
+    for number, (x, t) in enumerate(job, 1):
         loss = torch.nn.functional.mse_loss(model(x), t)
         job.work()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         sum_loss += loss.item() * len(t)
-    return sum_loss / (BATCH * len(job))
+        if number % BLOCK == 0:
+            yield sum_loss
 
 
 def lightning_trainer(job: Job, *, extras: bool) -> float:
@@ -206,30 +232,30 @@ def with_lightning(race: Race, *, extras: bool, **sizes: int) -> None:
     race_overhead(race, sizes, torch_loop, by_trainer, convert=torch.from_numpy)
 
 
-BARE, FULL = "minitorch Trainer, bare", "minitorch Trainer, five callbacks"
+BARE, FULL = "minitorch Trainer, bare", "minitorch Trainer, six callbacks"
 LIGHTNING, LIGHTNING_FULL = "Lightning Trainer, bare", "Lightning Trainer, bar, logger and checkpoint"
 
 WORKLOAD = Workload(
     title="what a Trainer adds to a step of a loop written by hand",
     about=(
         "Extra time of a step under the Trainer, over the same step in a loop written by hand with the same framework, "
-        "in the same process, one after the other. A step trains a linear model of 4 inputs; between its forward and "
-        "its backward stands work of 50 µs, 500 µs or 5 ms, which goes through 4 MiB of memory and so empties the "
-        "caches. Measured is the mean time from one step's work to the next one's; gaps more than 1 ms longer than "
-        "usual, when the system ran something else, are left out. What happens once in an epoch or a run does not "
-        "count. Bare is `callbacks=[]`, and in Lightning everything off. The five callbacks are EpochTimer, "
-        "ProgressBar (drawn), ConsoleLogger, JSONLLogger and Checkpoint (asked in each step, due after a minute). The "
-        "losses are compared."
+        f"in the same process, in turns of {BLOCK} steps. A step trains a linear model of 4 inputs; between its "
+        "forward and its backward stands work of 50 µs, 500 µs or 5 ms, which goes through 4 MiB of memory and so "
+        "empties the caches. Measured is the time from one step's work to the next one's: the median over all turns "
+        "of the differences of their medians, so that what else the machine does counts for little. What happens once "
+        "in a log interval, an epoch or a run does not count. Bare is `callbacks=[]`, and in Lightning everything "
+        "off. The six callbacks are EpochTimer, ThroughputMonitor, ProgressBar (drawn), ConsoleLogger, JSONLLogger and "
+        "Checkpoint (asked in each step, due after a minute). The losses are compared."
     ),
     contestants=(
         Contestant(BARE, partial(with_minitorch, callbacks=lambda folder: [])),
-        Contestant(FULL, partial(with_minitorch, callbacks=five_callbacks)),
+        Contestant(FULL, partial(with_minitorch, callbacks=six_callbacks)),
         Contestant(LIGHTNING, partial(with_lightning, extras=False), ("lightning", "torch")),
         Contestant(LIGHTNING_FULL, partial(with_lightning, extras=True), ("lightning", "torch")),
     ),
     reference=BARE,
     sizes={"short": 1000, "middle": 500, "long": 100},
-    quick={"short": 10, "middle": 10, "long": 5},
+    quick={"short": 2 * BLOCK, "middle": 2 * BLOCK, "long": BLOCK},
     unit="µs",
     targets=tuple(
         target

@@ -63,10 +63,14 @@ class Bill:
 
     Attributes:
         rows: the hooks that run, in no order.
+        batches: how many make one update.
+        stepper: the name of what runs a batch, where a callback has put another in the place of `train_step`; else "".
     """
 
     def __init__(self, rows: Iterable[HookBill]) -> None:
         self.rows = list(rows)
+        self.batches = 1
+        self.stepper = ""
         self._began = time.perf_counter()
         self._ended: float | None = None
 

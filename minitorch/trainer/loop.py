@@ -12,7 +12,7 @@ from minitorch.config import no_grad, test_mode
 from minitorch.trainer import batches
 from minitorch.trainer.metrics import RunningMeans, check_finite
 from minitorch.trainer.state import FitResult, StepOutputs
-from minitorch.trainer.step import numbered
+from minitorch.trainer.step import numbered, train_step
 from minitorch.trainer.triggers import Budget, Every
 
 if TYPE_CHECKING:
@@ -41,6 +41,9 @@ class Loop:
         trainer = self.trainer
         for hook in trainer.hooks.on_fit_start:
             hook(trainer)
+        bill = trainer.hooks.bill
+        bill.batches = trainer.accumulation.batches
+        bill.stepper = "" if name_of(trainer.stepper) == name_of(train_step) else name_of(trainer.stepper)
         ends = self.ends()
         while not ends:
             ends = self.epoch()
@@ -157,6 +160,11 @@ def evaluated(trainer: "Trainer", loaders: Mapping[str, Any], limit: int | None 
                     trainer.log("loss", loss)
             metrics.update({f"{prefix}{name}": value for name, value in trainer.means.end_epoch().items()})
     return metrics
+
+
+def name_of(stepper: Any) -> str:
+    """The name of a function or method that runs batches, such as `CudaGraph.step`."""
+    return str(getattr(stepper, "__qualname__", type(stepper).__name__))
 
 
 @contextmanager

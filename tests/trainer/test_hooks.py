@@ -1,6 +1,7 @@
 """Hooks: which there are, who is called, in which order and when, and what a callback may do in them."""
 
 import inspect
+import re
 
 import pytest
 from small_runs import Everything, at, batches, trainer
@@ -10,7 +11,14 @@ from minitorch import Callback, Every, Trainer
 from minitorch.errors import ConfigError, HookError, StateError
 from minitorch.trainer import Phase
 from minitorch.trainer.callback import HOOKS
-from minitorch.trainer.callbacks import ConsoleLogger, DevicePlacement, EarlyStopping, EpochTimer
+from minitorch.trainer.callbacks import (
+    ConsoleLogger,
+    DevicePlacement,
+    EarlyStopping,
+    EpochTimer,
+    GradientAccumulation,
+    ThroughputMonitor,
+)
 
 # Definition ----------------------------------------------------------------------------------------------------------
 
@@ -122,7 +130,8 @@ def test_explain_prints_the_order_that_really_runs():
     classes = [type(f"In{phase.name.title()}", (Everything,), {"phase": phase}) for phase in Phase]
     run = trainer(*[cls(cls.__name__, heard) for cls in reversed(classes)])
     said = {}
-    for line in run.explain().split("hooks, in the order of a run:\n")[1].splitlines()[::2]:
+    lines = run.explain().split("hooks and steps, in the order of a run:\n")[1].splitlines()
+    for line in [line for line in lines if line.split()[0] in HOOKS]:
         hook, who = line.split(maxsplit=1)
         said[hook] = who.split(" > ")
     run.fit(batches(1), batches(1), epochs=1)
@@ -311,3 +320,42 @@ def test_a_callback_may_replace_the_stepper():
     assert histories[0] == histories[1]
     assert ran == [(2, 6)] * 3
     assert run.stepper is usual.stepper
+
+
+def test_explain_shows_the_steps_between_the_hooks():
+    """Whose `training_step` and `optimizer_step` run, and where among the hooks."""
+
+    class Mine(Trainer):
+        def training_step(self, batch):
+            return super().training_step(batch)
+
+    lines = trainer(Everything(), cls=Mine).explain().splitlines()
+    names = [line.split()[0] for line in lines if line.startswith("  ") and not line.startswith("   ")]
+    start = names.index("on_batch_start")
+    order = ["on_batch_start", "training_step", "backward", "on_after_backward", "optimizer_step", "on_batch_end"]
+    assert names[start : start + 6] == order
+    assert any("training_step" in line and line.endswith("Mine.training_step") for line in lines)
+    assert "  optimizer_step       Trainer.optimizer_step" in lines
+
+
+def test_explain_tells_what_the_newest_run_did_otherwise():
+    """Several batches an update, and a stepper that a callback put there, also when the run is over."""
+
+    class Other(Callback):
+        def on_fit_start(self, trainer):
+            self.before, trainer.stepper = trainer.stepper, self.step
+
+        def on_fit_end(self, trainer, result):
+            trainer.stepper = self.before
+
+        def step(self, trainer, batch):
+            return self.before(trainer, batch)
+
+    run = trainer(Other(), GradientAccumulation(2), ThroughputMonitor())
+    assert "the newest run" not in run.explain()
+    run.fit(batches(2), epochs=1)
+    assert "one update for 2 batches\n" in run.explain()
+    assert re.search(r"each batch is run by .*Other\.step\n", run.explain())
+    usual = trainer(ThroughputMonitor())
+    usual.fit(batches(2), epochs=1)
+    assert "each batch is run by" not in usual.explain()

@@ -142,7 +142,7 @@ def test_explain_says_that_a_run_is_limited():
     """Nobody takes a trial for the real thing."""
     run = trainer()
     run.fit(batches(4), steps=1, limits=Limits(train_batches=3))
-    assert "the newest run is limited: Limits(train_batches=3, " in run.explain()
+    assert "the newest run:\n  limited: Limits(train_batches=3, " in run.explain()
     run.fit(batches(4), steps=2)
     assert "limited" not in run.explain()
 

@@ -1,5 +1,6 @@
 """`ThroughputMonitor`: samples per second, and where the time of a step goes."""
 
+import functools
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -180,6 +181,7 @@ class ThroughputMonitor(Callback):
         return timed
 
     def _timed_step(self, step: Any) -> Any:
+        @functools.wraps(step)
         def timed(trainer: "Trainer", batch: Any) -> Any:
             budget = self.budget
             hooks = trainer.hooks.on_after_backward
