@@ -1,4 +1,4 @@
-"""All time steps of an LSTM as one operation: on the host one walk over the sequence, elsewhere cell after cell."""
+"""All time steps of an LSTM as one operation: one walk over the sequence; other dtypes on a device, cell by cell."""
 
 from typing import Any
 
@@ -7,7 +7,8 @@ import numpy as np
 from minitorch.autograd.fused import Fused
 from minitorch.autograd.node import Array
 from minitorch.cpu import lstm as on_host
-from minitorch.cuda import xp_of
+from minitorch.cuda import kernels, xp_of
+from minitorch.cuda import lstm as on_device
 from minitorch.ops.recurrent import lstm_cell
 from minitorch.ops.shape import concat
 
@@ -28,6 +29,8 @@ def lstm_sequence_reference(a: Any, h: Any, c: Any, W: Any) -> Any:
 def _forward(a: Array, h: Array, c: Array, W: Array) -> tuple[Array, Any]:
     if xp_of(a) is np:
         return on_host.forward(a, h, c, W)
+    if kernels.takes(a, h, c, W):
+        return on_device.forward(a, h, c, W)
     y = xp_of(a).empty((len(a) + 1, *c.shape), a.dtype)
     cells = []
     for t in range(len(a)):
@@ -45,6 +48,8 @@ def _backward(
     xp = xp_of(a)
     if xp is np:
         return on_host.backward(g, y, saved, h, W)
+    if kernels.takes(a, h, c, W):
+        return on_device.backward(g, saved, h, c, W, wanted)
     da, dW = xp.empty_like(a), xp.zeros_like(W)
     both = xp.zeros((2, *c.shape), g.dtype)
     both[1] = g[len(a)]

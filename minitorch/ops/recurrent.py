@@ -9,9 +9,9 @@ from typing import Any
 from minitorch.autograd.fused import Fused
 from minitorch.autograd.node import Array
 from minitorch.autograd.primitive import sum_to_shape
-from minitorch.cuda import kernels, xp_of
+from minitorch.cuda import gemm, kernels, xp_of
 from minitorch.ops.elementwise import sigmoid, tanh
-from minitorch.ops.linalg import matmul
+from minitorch.ops.linalg import bias_gradient, matmul
 from minitorch.ops.shape import concat
 
 
@@ -103,6 +103,9 @@ def gru_cell_reference(a: Any, h: Any, W: Any, b: Any) -> Any:
 def _gru_forward(a: Array, h: Array, W: Array, b: Array) -> tuple[Array, Any]:
     H = W.shape[0]
     from_h = matmul(h, W)
+    if kernels.takes(a, h, W, b):
+        y, gates = kernels.gru_cell(*map(kernels.contiguous, (a, from_h, b, h)))
+        return y, (gates, from_h)
     from_h += b
     s = sigmoid(a[:, : 2 * H] + from_h[:, : 2 * H])
     inner = from_h[:, 2 * H :]
@@ -118,6 +121,9 @@ def _gru_forward(a: Array, h: Array, W: Array, b: Array) -> tuple[Array, Any]:
 def _gru_backward(
     g: Array, y: Array, saved: Any, wanted: tuple[bool, ...], a: Array, h: Array, W: Array, b: Array
 ) -> tuple[Array | None, ...]:
+    if kernels.takes(a, h, W, b):
+        gates, from_h = saved
+        return _gru_backward_on_device(kernels.contiguous(g), gates, from_h, wanted, kernels.contiguous(h), W)
     s, n, inner = saved
     H = W.shape[0]
     r, z = s[:, :H], s[:, H:]
@@ -136,6 +142,16 @@ def _gru_backward(
         dh += g * z
     dW = matmul(h.T, d) if wanted[2] else None
     return da, dh, dW, sum_to_shape(d, b.shape) if wanted[3] else None
+
+
+def _gru_backward_on_device(
+    g: Array, gates: Array, from_h: Array, wanted: tuple[bool, ...], h: Array, W: Array
+) -> tuple[Array | None, ...]:
+    da, d, dh = kernels.gru_cell_gradient(g, gates, from_h, h)
+    if wanted[1]:
+        gemm(d, W, out=dh, beta=1.0, transpose_b=True)
+    dW = gemm(h, d, transpose_a=True) if wanted[2] else None
+    return da, dh, dW, bias_gradient(d) if wanted[3] else None
 
 
 gru_cell = Fused(

@@ -257,3 +257,14 @@ def lstm(rng: Rng, put: Put) -> Iterator[Any]:
     y, tanh_c = kernels.lstm_cell(a, gates, c)
     yield from (y, tanh_c, gates)
     yield from kernels.lstm_cell_gradient(g, gates, tanh_c, c)
+    d = kernels.lstm_cell_gradient(g, gates, tanh_c, c, out=(a, g[1]))[0]
+    yield from (d, g)
+
+
+@case
+def gru(rng: Rng, put: Put) -> Iterator[Any]:
+    batch, hidden = (int(i) for i in rng.integers(1, 20, 2))
+    a, from_h, b = (put(normal(rng, *shape)) for shape in ((batch, 3 * hidden), (batch, 3 * hidden), (3 * hidden,)))
+    h, g = put(normal(rng, batch, hidden)), put(normal(rng, batch, hidden))
+    y, gates = kernels.gru_cell(a, from_h, b, h)
+    yield from (y, gates, from_h, *kernels.gru_cell_gradient(g, gates, from_h, h))

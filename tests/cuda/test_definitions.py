@@ -318,3 +318,17 @@ def test_lstm_cell() -> None:
     d, of_c = kernels.lstm_cell_gradient(g, gates, tanh_c, c)
     close(d, da)
     close(of_c, dc)
+
+
+def test_gru_cell() -> None:
+    """As by the operation, with all gradients."""
+    a, h, W, b, g = normal(3, 6), normal(3, 2), normal(2, 6), normal(6), normal(3, 2)
+    y, (da, dh, dW, db) = differentiate(recurrent.gru_cell, g, a, h, W, b)
+    from_h = h @ W
+    mine, gates = kernels.gru_cell(a, from_h, b, h)
+    close(mine, y)
+    of_a, d, of_h = kernels.gru_cell_gradient(g, gates, from_h, h)
+    close(of_a, da)
+    close(of_h + d @ W.T, dh)
+    close(h.T @ d, dW)
+    close(d.sum(axis=0), db)

@@ -8,9 +8,10 @@ import fake_cupy
 import minitorch
 from fake_cupy import cupy
 from minitorch import Variable
-from minitorch.cuda import CapturedStep, conv, gemm, kernels
+from minitorch.cuda import CapturedStep, conv, gemm, kernels, lstm
 from minitorch.errors import DeviceError
 from minitorch.functions import loss
+from minitorch.ops.recurrent import gru_cell
 
 ROWS = all_rows()
 HOST_INDEX = "a list goes to the device as an index; give an integer array that is there"
@@ -175,3 +176,26 @@ def test_what_the_kernels_do_not_take():
     np.testing.assert_allclose(y.data.get(), 1 / (1 + np.exp(-b.get())), rtol=1e-6)
     assert kernels.contiguous(b).flags.c_contiguous
     assert gemm(b, a.astype(np.float32)).shape == (4, 4)
+
+
+@on_the_stand_in
+def test_the_work_of_recurrent_layers():
+    """An LSTM takes a product and a launch for each step; all products for the gradient of its weights are one."""
+    a, h, c, W = (cupy.array(np.ones(s, np.float32)) for s in ((3, 2, 8), (2, 2), (2, 2), (2, 8)))
+    fake_cupy.machine.work.clear()
+    y, saved = lstm.forward(a, h, c, W)
+    step = ["cublasGemmEx", "lstm_cell_forward"]
+    assert fake_cupy.machine.work == [*step * 3, "setitem", "setitem"]
+    fake_cupy.machine.work.clear()
+    lstm.backward(y, saved, h, c, W, (True,) * 4)
+    back = ["lstm_cell_backward", "setitem", "cublasGemmEx"]
+    ends = ["lstm_cell_backward", "cublasGemmEx", "setitem", "setitem", "cublasGemmEx", "copy"]
+    assert fake_cupy.machine.work == ["setitem", "setitem", *back * 2, *ends]
+    a, W, b = (cupy.array(np.ones(s, np.float32)) for s in ((2, 6), (2, 6), (6,)))
+    fake_cupy.machine.work.clear()
+    y, saved = gru_cell.forward(a, h, W, b)
+    gru_cell.backward(y, y, saved, (True,) * 4, a, h, W, b)
+    assert fake_cupy.machine.work == [
+        "cublasGemmEx", "gru_cell_forward", "gru_cell_backward", "cublasGemmEx", "cublasGemmEx",
+        "activation_backward_bias",
+    ]  # fmt: skip

@@ -22,7 +22,7 @@ KERNEL lstm_cell_forward(
     }
 }
 
-// The gradients d of the gates before their activations, and of the cell state before.
+// The gradients d of the gates before their activations, and of the cell state before, which may be the second half of g.
 KERNEL lstm_cell_backward(
     const float* g, const float* gates, const float* tanh_c, const float* before, float* d, float* dbefore, int batch,
     int hidden) {

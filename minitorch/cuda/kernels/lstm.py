@@ -34,23 +34,29 @@ def lstm_cell_backward(
     dbefore[...] = dc * f
 
 
-def lstm_cell(a: Array, gates: Array, c: Array) -> tuple[Array, Array]:
+def lstm_cell(a: Array, gates: Array, c: Array, out: tuple[Array, Array] | None = None) -> tuple[Array, Array]:
     """The next state (2, N, H), h and below it c, and tanh(c); `gates` becomes the activated gates.
 
     Args:
         a: (N, 4H), x @ Wx + b.
         gates: (N, 4H), h @ W, written over.
         c: (N, H), the cell state before.
+        out: where to write the results.
     """
     xp, (batch, hidden) = xp_of(a), c.shape
-    y, tanh_c = xp.empty((2, batch, hidden), np.float32), xp.empty_like(c)
+    y, tanh_c = (xp.empty((2, batch, hidden), np.float32), xp.empty_like(c)) if out is None else out
     lstm_cell_forward(blocks_for(c.size), a, gates, c, y, tanh_c, np.int32(batch), np.int32(hidden))
     return y, tanh_c
 
 
-def lstm_cell_gradient(g: Array, gates: Array, tanh_c: Array, c: Array) -> tuple[Array, Array]:
-    """The gradients of `a` (and of h @ W) (N, 4H) and of c (N, H), given g (2, N, H) and what `lstm_cell` left."""
+def lstm_cell_gradient(
+    g: Array, gates: Array, tanh_c: Array, c: Array, out: tuple[Array, Array] | None = None
+) -> tuple[Array, Array]:
+    """The gradients of `a` (and of h @ W) (N, 4H) and of c (N, H), given g (2, N, H) and what `lstm_cell` left.
+
+    They are written to `out`, if it is given; the second may be g[1].
+    """
     xp, (batch, hidden) = xp_of(g), c.shape
-    d, dc = xp.empty_like(gates), xp.empty_like(c)
+    d, dc = (xp.empty_like(gates), xp.empty_like(c)) if out is None else out
     lstm_cell_backward(blocks_for(c.size), g, gates, tanh_c, c, d, dc, np.int32(batch), np.int32(hidden))
     return d, dc
