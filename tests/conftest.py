@@ -13,8 +13,11 @@ import pytest
 
 import fake_cupy
 import minitorch
+import without_hypothesis
 from backend import GPUS, Backend, has_cuda
 from minitorch.config import Config
+
+without_hypothesis.install_if_missing()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -40,6 +40,11 @@ class Counters:
     order: Array | None = None
     source: Array | None = None
 
+    def __attrs_post_init__(self) -> None:
+        for scalar in (self.step, self.batch):
+            numbers = scalar.array
+            numbers += 0  # what counts them on is compiled now, which a capture would not survive
+
     def follow(self, batch: LaterBatch) -> None:
         """Have the gather find this batch."""
         if self.order is None or self.order.shape != batch.order.shape:
