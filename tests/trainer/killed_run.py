@@ -2,9 +2,9 @@
 
     python killed_run.py DATA
 
-For each line `FOLDER [STEP:PLACE[:HOW]]` that it reads, it forks a process that goes on with the run in FOLDER, if
-there is one, and answers with the exit status; what that process wrote is in `FOLDER.out`. Forking saves the time to
-import.
+For each line `FOLDER [STEP:PLACE[:HOW]] [background]` that it reads, it forks a process that goes on with the run in
+FOLDER, if there is one, and answers with the exit status; what that process wrote is in `FOLDER.out`. Forking saves the
+time to import.
 
 Given a step and a place in it, the process fails there, as `Chaos` does it: `HOW` is SIGKILL unless told otherwise.
 `PLACE` is a hook (after the callbacks of earlier phases, before Checkpoint), `waiting` (a batch of the step is done,
@@ -83,10 +83,10 @@ def failing_at(step, place, how="SIGKILL"):
     return [Chaos([step], how, hook=place)], []
 
 
-def main(data, folder, failure=None):
-    """Begin the run, or go on with it."""
+def main(data, folder, *options):
+    """Begin the run, or go on with it; with "background" among the options, its checkpoints are written there."""
     before, after = [], []
-    if failure is not None:
+    for failure in set(options) - {"background"}:
         step, *where = failure.split(":")
         before, after = failing_at(int(step), *where)
     minitorch.seed(7)
@@ -107,7 +107,7 @@ def main(data, folder, failure=None):
             EarlyStopping(patience=100, restore_best=True),
             JSONLLogger(folder),
             *before,
-            Checkpoint(folder, every=Every(steps=4)),
+            Checkpoint(folder, every=Every(steps=4), background="background" in options),
             *after,
         ],
         log_every=Every(steps=3),
@@ -117,7 +117,7 @@ def main(data, folder, failure=None):
     sys.stdout.write(f"{result.status} at step {result.state.step}\n")
 
 
-def forked(data, folder, failure):
+def forked(data, folder, options):
     """The exit status of a process that runs `main`; minus the signal, where one ended it."""
     child = os.fork()
     if child:
@@ -127,7 +127,7 @@ def forked(data, folder, failure):
         with open(f"{folder}.out", "w") as output:
             os.dup2(output.fileno(), 1)
             os.dup2(output.fileno(), 2)
-        main(data, folder, *failure)
+        main(data, folder, *options)
         status = 0
     except BaseException:
         traceback.print_exc()
@@ -138,6 +138,6 @@ def forked(data, folder, failure):
 
 if __name__ == "__main__":
     for line in sys.stdin:
-        folder, *failure = line.split()
-        sys.stdout.write(f"{forked(sys.argv[1], folder, failure)}\n")
+        folder, *options = line.split()
+        sys.stdout.write(f"{forked(sys.argv[1], folder, options)}\n")
         sys.stdout.flush()

@@ -128,6 +128,15 @@ def test_a_run_killed_again_and_again_ends_where_the_uninterrupted_one_does(run,
     assert_equal_runs(tmp_path / "run", uninterrupted)
 
 
+def test_a_run_that_writes_in_the_background_is_killed_and_resumed_alike(run, uninterrupted, tmp_path):
+    """Killed while a thread is writing, or before it could, the run ends where the uninterrupted one does."""
+    for failure in CHAIN:
+        killed(run, tmp_path / "run", f"{failure} background")
+    status, words = run(tmp_path / "run", "background")
+    assert (status, words) == (0, f"completed at step {STEPS}\n")
+    assert_equal_runs(tmp_path / "run", uninterrupted)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("place", ["on_after_backward", "waiting", "on_checkpoint"])
 def test_a_run_killed_at_any_step_ends_where_the_uninterrupted_one_does(run, uninterrupted, tmp_path, place):
