@@ -126,7 +126,7 @@ def test_array_that_fails_to_arrive_leaves_the_older_file(old, monkeypatch):
     """An error of the device in the middle of the write is not hidden, and leaves the older file and nothing else."""
 
     class DeviceArray:
-        dtype, shape = np.dtype("f4"), (2,)
+        dtype, shape, nbytes = np.dtype("f4"), (2,), 8
 
     cupy = types.ModuleType("cupy")
     cupy.ndarray = DeviceArray

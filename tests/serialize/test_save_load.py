@@ -152,7 +152,7 @@ def test_device_arrays_are_copied_one_by_one_and_stay(path, monkeypatch):
 
     class DeviceArray:
         def __init__(self, host):
-            self.host, self.dtype, self.shape = host, host.dtype, host.shape
+            self.host, self.dtype, self.shape, self.nbytes = host, host.dtype, host.shape, host.nbytes
 
         def __array__(self, *args, **kwargs):
             raise TypeError("implicit conversion to a NumPy array is not allowed")
