@@ -263,6 +263,7 @@ class Trainer:
                     return Loop(self, budget, validation).run()
             except BaseException as error:
                 self.hooks.fail(self, error)
+                self.state.waiting = 0  # a failed batch may be half in the gradients that wait: the next begins anew
                 if isinstance(error, StopIteration):
                     raise RuntimeError(
                         "fit: a step or a callback raised StopIteration, which ends nothing here"

@@ -178,6 +178,39 @@ def test_the_number_of_batches_is_checked(wrong):
         GradientAccumulation(wrong)
 
 
+@pytest.mark.parametrize("hook", ["on_batch_start", "on_after_backward", "on_batch_end"])
+def test_after_a_failure_no_batch_counts_twice(hook):
+    """A Trainer that failed in the middle of an update begins a new one: its gradient is that of its own batches."""
+    fails, seen = [True], []
+
+    def fail(run, *given):
+        if run.state.samples >= 5 and fails:
+            fails.clear()
+            raise ZeroDivisionError
+        return given[0] if given else None
+
+    def look(run):
+        seen.append((run.accumulation.samples, run.model.l0.W.grad.data.copy()))
+
+    run = trainer(
+        GradientAccumulation(2),
+        at(hook, fail),
+        at("on_after_backward", look),
+        model=network(),
+        optimizer=MomentumSGD(0.0),
+        loss=F.mean_squared_error,
+    )
+    with pytest.raises(ZeroDivisionError):
+        run.fit(parts(5, 5, 5), epochs=1)
+    run.fit(parts(5, 5, 5), epochs=1)
+    samples, gradient = seen[-1]
+    last = parts(5, 5, 5)[-(samples // 5) :]
+    whole = trainer(model=network(), optimizer=MomentumSGD(0.0), loss=F.mean_squared_error)
+    whole.callbacks.append(at("on_after_backward", look))
+    whole.fit([tuple(map(np.concatenate, zip(*last, strict=True)))], epochs=1)
+    np.testing.assert_allclose(gradient, seen[-1][1], rtol=0, atol=1e-12)
+
+
 # The scale of the loss ------------------------------------------------------------------------------------------------
 
 

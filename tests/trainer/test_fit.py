@@ -403,3 +403,14 @@ def test_each_step_begins_without_gradients(optimizer):
     for gradients in seen[1:]:
         for first, later in zip(seen[0], gradients, strict=True):
             np.testing.assert_array_equal(first, later)
+
+
+def test_evaluate_takes_several_loaders_by_name_and_a_limit():
+    """A dict gives the metrics of each loader under its name; with a limit, over its first batches."""
+    run = trainer()
+    near, far = batches(3), batches(3, seed=9)
+    assert run.evaluate({"near": near, "far": far}) == {
+        "near_loss": run.evaluate(near)["loss"],
+        "far_loss": run.evaluate(far)["loss"],
+    }
+    assert run.evaluate(far, limit=2) == run.evaluate(far[:2])
