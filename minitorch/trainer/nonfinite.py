@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 import numpy as np
 
+from minitorch import random
 from minitorch.autograd.backward import ones_like
 from minitorch.autograd.function import Function, OutputGrads
 from minitorch.autograd.node import Node
@@ -99,17 +100,15 @@ def examined_step(trainer: "Trainer", batch: Any) -> Variable:
     """
     _raise_if(first_bad(arrays_of(batch)), "batch")
     _raise_if(first_bad({path: param.data for path, param in trainer.model.named_params()}), "weights")
-    calls: Calls = []
-    watch = LayerWatch(trainer.model, lambda path, layer, x, y: calls.append((_layer_name(path, layer), x, y)))
-    try:
-        loss = trainer.training_step(batch)
-    finally:
-        watch.stop()
-    check_loss(type(trainer).__name__, loss)
-    nodes = in_order(loss.node)
-    layers = layers_of(calls)
+    start = random.get_state()
+    loss, nodes, layers = _forward(trainer, batch)
     if not is_finite(loss.data):
-        raise FoundError(_of_forward(nodes, layers))
+        origin = _of_forward(nodes, layers)
+        if origin is None:  # what is computed of the batch alone is not recorded, unless gradients are wanted for that
+            random.set_state(start)
+            _, nodes, layers = _forward(trainer, _recorded(batch))
+            origin = _of_forward(nodes, layers) or Origin("forward", _name(nodes[0]), "", _given(nodes[0]))
+        raise FoundError(origin)
     if not trainer.state.waiting:
         trainer.model.cleargrads()
     update = trainer.accumulation
@@ -128,6 +127,27 @@ def examined_step(trainer: "Trainer", batch: Any) -> Variable:
         weights = {path: param.data for path, param in trainer.model.named_params()}
         _raise_if(first_bad(weights), "update", optimizers)
     return loss
+
+
+def _forward(trainer: "Trainer", batch: Any) -> tuple[Variable, list[Node], dict[Node, str]]:
+    """The loss of `batch`, the operations that it was computed by, in order, and the layer that each belongs to."""
+    calls: Calls = []
+    watch = LayerWatch(trainer.model, lambda path, layer, x, y: calls.append((_layer_name(path, layer), x, y)))
+    try:
+        loss = trainer.training_step(batch)
+    finally:
+        watch.stop()
+    check_loss(type(trainer).__name__, loss)
+    return loss, in_order(loss.node), layers_of(calls)
+
+
+def _recorded(batch: Any) -> Any:
+    """The batch with Variables for its arrays of floats."""
+    if is_array(batch) and batch.dtype.kind == "f":
+        return Variable(batch)
+    if isinstance(batch, Mapping):
+        return {key: _recorded(value) for key, value in batch.items()}
+    return type(batch)([_recorded(value) for value in batch]) if isinstance(batch, tuple | list) else batch
 
 
 def arrays_of(batch: Any, name: str = "batch") -> dict[str, Array]:
@@ -178,8 +198,8 @@ def layers_of(calls: Calls) -> dict[Node, str]:
     return owners
 
 
-def _of_forward(nodes: list[Node], layers: dict[Node, str]) -> Origin:
-    """The first operation on the way to the loss that made it of finite numbers, or else a NaN of numbers."""
+def _of_forward(nodes: list[Node], layers: dict[Node, str]) -> Origin | None:
+    """The first operation on the way to the loss that made it of finite numbers, or else a NaN of numbers, if any."""
     behind = {nodes[-1]}
     for node in reversed(nodes):  # only what reaches the loss counts: infinities that a softmax masks away do not
         if node in behind:
@@ -187,7 +207,9 @@ def _of_forward(nodes: list[Node], layers: dict[Node, str]) -> Origin:
     bad = [node for node in nodes if node in behind]
     of_finite = [node for node in bad if all(map(is_finite, node.args))]
     of_infinite = [node for node in bad if _has_nan(node.y) and not any(map(_has_nan, node.args))]
-    first = (of_finite or of_infinite or bad)[0]
+    if not (of_finite or of_infinite):
+        return None
+    first = (of_finite or of_infinite)[0]
     return Origin("forward", _name(first), layers.get(first, ""), _given(first))
 
 

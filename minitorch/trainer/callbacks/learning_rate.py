@@ -25,6 +25,7 @@ class LearningRate(Callback, ABC):
     """
 
     phase = Phase.CONTROL
+    needs_host = ()
 
     _bases: dict[str, float] = attrs.field(factory=dict, init=False, repr=False)  # by the name of each optimizer
 

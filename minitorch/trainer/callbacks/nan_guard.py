@@ -72,6 +72,7 @@ class NaNGuard(RunFiles):
     """
 
     phase = Phase.DEVICE  # so that on an error it does its work while MixedPrecision and others still do theirs
+    needs_host = ()
     patterns = ("nonfinite-step-*.safetensors",)
 
     finding: Finding | None = attrs.field(default=None, init=False, repr=False)

@@ -111,6 +111,7 @@ class ModelSummary(Callback):
     """
 
     phase = Phase.LOG
+    needs_host = ()  # what it does is over before a step is captured
 
     _watch: "_Watch | None" = attrs.field(default=None, init=False, repr=False)
     _printed: bool = attrs.field(default=False, init=False, repr=False)

@@ -14,24 +14,30 @@ import minitorch.layers as L
 from minitorch import Callback, DataLoader, Every, Model, Trainer, optimizers
 from minitorch.cuda import no_sync
 from minitorch.datasets import ArrayDataset
-from minitorch.errors import ConfigError, SyncError
+from minitorch.errors import ConfigError, NonFiniteError, SyncError
 from minitorch.models import MLP
 from minitorch.optimizers.schedules import Cosine
 from minitorch.trainer import captured
 from minitorch.trainer.callbacks import (
     EMA,
+    SWA,
     Checkpoint,
     ConsoleLogger,
     CudaGraph,
     DevicePlacement,
+    EarlyStopping,
     EpochTimer,
+    Freeze,
     GradientAccumulation,
     GradientClipping,
     JSONLLogger,
     LRSchedule,
     MixUp,
+    ModelSummary,
+    NaNGuard,
     ProgressBar,
     ReduceLROnPlateau,
+    Unfreeze,
 )
 from minitorch.transforms import Compose, Flatten, Normalize, ToFloat
 
@@ -120,8 +126,12 @@ def test_the_bits_are_those_of_eager_steps(name, steps, capsys):
 
 OTHERS = {
     "clipping": (lambda: [GradientClipping(norm=0.1)], 4),
-    "schedule": (lambda: [LRSchedule(Cosine(60))], 1),
-    "plateau": (lambda: [ReduceLROnPlateau("val_loss", patience=1, min_delta=1.0)], 1),
+    "schedule": (lambda: [LRSchedule(Cosine(60))], 4),
+    "plateau": (lambda: [ReduceLROnPlateau("val_loss", patience=1, min_delta=1.0)], 4),
+    "freezing": (lambda: [Freeze("l0.*", epoch=1), Unfreeze("l0.*", epoch=2)], 4),
+    "early stopping": (lambda: [EarlyStopping("val_loss", patience=9, restore_best=True)], 4),
+    "stochastic weight averaging": (lambda: [SWA(1)], 1),
+    "summary": (lambda: [ModelSummary()], 4),
     "ema": (lambda: [EMA(0.9)], 1),
     "mixing": (lambda: [MixUp(classes=3)], 1),
     "accumulation": (lambda: [GradientAccumulation(batches=4)], 1),
@@ -140,6 +150,26 @@ def test_other_callbacks_do_their_work(name, cupy):
     assert graph.reason is None
     assert outcome(trainer, result) == expected
     assert f"a launch does {'up to 4 steps' if most == 4 else 'one step'}" in trainer.explain()
+
+
+def test_a_guard_against_nan_does_its_work(tmp_path):
+    """It holds nothing up while all is finite, and finds the operation where it is not."""
+    expected = outcome(*run())
+    graph = CudaGraph(steps=4)
+    trainer, result = run(NaNGuard(tmp_path), graph)
+    assert outcome(trainer, result) == expected
+    assert "a launch does up to 4 steps" in trainer.explain()
+    loader = data()
+    loader.dataset.data[37] = 255
+    guard = NaNGuard(tmp_path)
+
+    class Spoilt(Network):
+        def forward(self, x):
+            return super().forward(F.log(1.0 - x))
+
+    with pytest.raises(NonFiniteError), np.errstate(all="ignore"):
+        run(guard, CudaGraph(steps=4), model=Spoilt, train=loader)
+    assert guard.finding.origin.op == "log"
 
 
 class SoftClassifier(Trainer):

@@ -151,6 +151,17 @@ def test_in_the_forward(function, op, tmp_path):
                      error.__notes__[-1])  # fmt: skip
 
 
+def test_in_what_is_computed_of_the_batch_alone(tmp_path):
+    """Such operations are not recorded, since no gradient is wanted for the batch; they are named all the same."""
+
+    class Spoilt(Net):
+        def forward(self, x):
+            return super().forward(F.log(x - 3.0) if small_run_step() == 4 else x)
+
+    _, guard, _ = guarded(tmp_path, model=Spoilt(F.relu))
+    assert (guard.finding.origin.op, guard.finding.origin.layer, guard.finding.step) == ("log", "Spoilt", 4)
+
+
 def test_outside_of_all_layers(tmp_path):
     """An operation of the training step itself is in no layer."""
 
