@@ -85,7 +85,7 @@ def run(module: str, *, rounds: int, quick: bool, only: Sequence[str] = (), say:
     wanted = [c for c in workload.contestants if not only or any(text.lower() in c.name.lower() for text in only)]
     skipped = {c.name: ", ".join(c.missing()) for c in wanted if c.missing()}
     sizes = dict(workload.quick if quick else workload.sizes)
-    load_average = machine.load_average()
+    load_average, begun = machine.load_average(), time.perf_counter()
     entrants = [Entrant(module, c, rounds + 1, sizes) for c in wanted if c.name not in skipped]
     try:
         for entrant in entrants:
@@ -100,6 +100,7 @@ def run(module: str, *, rounds: int, quick: bool, only: Sequence[str] = (), say:
     finally:
         for entrant in entrants:
             entrant.leave()
+    say(f"{module}: done in {time.perf_counter() - begun:.0f} s; {len(skipped)} skipped{_listed(skipped)}")
     return Results(
         name=module.rpartition(".")[2],
         workload=workload,
@@ -109,3 +110,7 @@ def run(module: str, *, rounds: int, quick: bool, only: Sequence[str] = (), say:
         machine=machine.describe(),
         load_average=load_average,
     )
+
+
+def _listed(skipped: dict[str, str]) -> str:
+    return "".join(f"\n  {name}; not installed: {missing}" for name, missing in skipped.items())

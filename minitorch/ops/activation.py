@@ -13,7 +13,7 @@ from minitorch.cpu.threads import parallel
 from minitorch.cuda import kernels, xp_of
 from minitorch.ops.elementwise import exp, sigmoid, tanh, where
 
-BLOCK = 1 << 14  # elements: what the polynomials below go over ten times and more stays in the cache
+BLOCK = 1 << 16  # elements: what the polynomials below go over ten times and more stays in the cache
 
 
 @primitive
