@@ -214,7 +214,7 @@ class DataLoader:
                 self.prepare_order(seed, epoch + 1)
             at = slice(number * self.batch_size, (number + 1) * self.batch_size)
             if resident is not None:
-                later = LaterBatch(resident, rows, number, at.start, len(rows[at]))
+                later = LaterBatch(resident, rows, number, at.start, min(self.batch_size, len(rows) - at.start))
                 yield later if self.deferring else later.gather()
             else:
                 with random.drawing_for(seed, epoch, order[at]):

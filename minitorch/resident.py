@@ -89,8 +89,12 @@ class LaterBatch:
         """Whether all batches before it have as many rows, so that its number tells where it starts."""
         return self.start == self.number * self.rows
 
+    def follows(self, other: "LaterBatch") -> bool:
+        """Whether it is the next batch of the same epoch, with as many rows."""
+        return self.order is other.order and self.number == other.number + 1 and self.rows == other.rows
+
     def gather(self) -> Batch:
-        """X and t."""
+        """The samples and their labels, new arrays."""
         return self.resident.gather(self.order[self.start : self.start + self.rows], self.rows)
 
 

@@ -74,7 +74,7 @@ class CudaGraph(Callback):
     _kinds: dict[Any, Seen] = attrs.field(factory=dict, init=False, repr=False)
     _loader: Any = attrs.field(default=None, init=False, repr=False)
     _several: bool = attrs.field(default=False, init=False, repr=False)
-    _held: list[tuple[Any, int]] = attrs.field(factory=list, init=False, repr=False)
+    _held: list[tuple[LaterBatch, int]] = attrs.field(factory=list, init=False, repr=False)
     _holder: Seen | None = attrs.field(default=None, init=False, repr=False)
     _held_rates: list[Any] = attrs.field(factory=list, init=False, repr=False)
     _inside: str | None = attrs.field(default=None, init=False, repr=False)
@@ -115,7 +115,10 @@ class CudaGraph(Callback):
 
     def step(self, trainer: "Trainer", batch: Any) -> "Variable":
         """Do `batch` by a graph if there is one, or can be; else eagerly."""
-        if self._held and self._rates(trainer) != self._held_rates:
+        if self._held:
+            before = self._held[-1][0]
+            if isinstance(batch, LaterBatch) and batch.follows(before) and self._rates(trainer) == self._held_rates:
+                return self._hold(trainer, batch)
             self._release(trainer)
         if isinstance(batch, LaterBatch) and not batch.is_full:  # a short one, which the kernel finds by its start only
             batch = batch.gather()
@@ -200,15 +203,17 @@ class CudaGraph(Callback):
         if seen.several is None:
             seen.one.replay(trainer, batch, step)
             return seen.one.loss
-        if self._held:
-            before = self._held[-1][0]
-            if self._holder is not seen or before.order is not batch.order or before.number + 1 != batch.number:
-                self._release(trainer)
         self._holder, self._held_rates = seen, self._rates(trainer)
-        self._held.append((batch, step))
+        return self._hold(trainer, batch)
+
+    def _hold(self, trainer: "Trainer", batch: LaterBatch) -> "Variable":
+        """Hold `batch` back, or do all that is held back if it is as much as one launch does."""
+        assert self._holder is not None
+        assert self._holder.one is not None
+        self._held.append((batch, trainer.state.step))
         if len(self._held) == self.steps:
             self._release(trainer)
-        return seen.one.loss
+        return self._holder.one.loss
 
     def _release(self, trainer: "Trainer") -> None:
         """Do what is held back: all by one launch if it is as much as that, else one by one."""

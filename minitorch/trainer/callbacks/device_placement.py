@@ -8,6 +8,7 @@ from minitorch.cuda import Device, sync_allowed
 from minitorch.dataloader import DataLoader
 from minitorch.models import Model
 from minitorch.optimizers import Optimizer
+from minitorch.resident import LaterBatch
 from minitorch.trainer.callback import Callback, Phase
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ class DevicePlacement(Callback):
         """Move the batch."""
         if self._placed is not trainer.model:  # `evaluate` and `predict` without `fit`
             self._place(trainer)
+        if isinstance(batch, LaterBatch):  # which is there already
+            return batch
         with sync_allowed():
             return self.device.put(batch)
 
