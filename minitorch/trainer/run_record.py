@@ -19,6 +19,7 @@ from minitorch.cpu import blas
 from minitorch.errors import CheckpointError
 from minitorch.serialize import check_keys
 from minitorch.serialize.atomic import replacing
+from minitorch.trainer.callbacks.throughput_monitor import PARTS, ThroughputMonitor
 
 if TYPE_CHECKING:
     from minitorch.trainer.trainer import Trainer
@@ -34,7 +35,7 @@ class Session:
 
     Attributes:
         started: when, as ISO 8601 with the zone.
-        command: the program and its arguments.
+        command: what was typed: interpreter, program, arguments.
         process: its number.
         host: the name of the machine.
         seed: of the random numbers.
@@ -48,6 +49,7 @@ class Session:
         parameters: how many numbers the Parameters of the model have.
         seconds: how long this process took.
         timings: the measurements at the end.
+        budget: by part of a step the seconds it took in all, where a ThroughputMonitor measured them.
         bill: by hook of each callback what it took: name, calls, seconds, reads, bytes.
     """
 
@@ -66,6 +68,7 @@ class Session:
     parameters: int = 0
     seconds: float = 0.0
     timings: dict[str, float] = attrs.field(factory=dict)
+    budget: dict[str, float] = attrs.field(factory=dict)
     bill: list[dict[str, Any]] = attrs.field(factory=list)
 
     @classmethod
@@ -73,7 +76,7 @@ class Session:
         """That of this process, from now on."""
         return cls(
             started=_now(),
-            command=list(sys.argv),
+            command=list(sys.orig_argv),
             process=os.getpid(),
             host=socket.gethostname(),
             seed=random.get_state().seed,
@@ -96,6 +99,8 @@ class Session:
         self.state = attrs.asdict(trainer.state)
         self.parameters = sum(param.data.size for param in trainer.model.params() if param.data is not None)
         self.timings = {name: float(value) for name, value in trainer.timings.items()}
+        monitors = [callback for callback in trainer.callbacks if isinstance(callback, ThroughputMonitor)]
+        self.budget = {part: getattr(monitors[0].budget, name) for name, part in PARTS.items()} if monitors else {}
         self.seconds = trainer.bill.seconds
         self.bill = [
             {"name": row.name, "calls": row.calls, "seconds": row.seconds, "reads": row.reads, "bytes": row.bytes}

@@ -54,7 +54,7 @@ def test_train(command):
     status, out, err = command("train", EXAMPLE)
     assert (status, err) == (0, "")
     header, *rows, end, checkpoint = out.splitlines()
-    assert header.split() == ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"]
+    assert header.split() == ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds", "samples/s"]
     assert len(rows) == 5
     assert end.startswith("completed: 5 epochs done (step 15, ")
     assert checkpoint == "checkpoint: runs/mnist/001/checkpoints/step-00000015.safetensors"

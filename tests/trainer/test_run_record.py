@@ -28,7 +28,7 @@ def test_a_run_is_described(tmp_path):
     assert record.trainer["callbacks"] == ["EpochTimer()", repr(run.callbacks[1])]
     assert record.trainer["optimizers"]["optimizer"]["class"] == "MomentumSGD"
     assert record.trainer["optimizers"]["optimizer"]["lr"] == 0.25
-    assert (session.seed, session.command, session.from_step) == (17, sys.argv, 0)
+    assert (session.seed, session.command, session.from_step) == (17, sys.orig_argv, 0)
     assert session.versions["numpy"] == np.__version__
     assert session.machine["cores"] >= 1
     assert (session.status, session.reason) == ("completed", "2 epochs done")

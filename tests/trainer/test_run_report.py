@@ -20,8 +20,7 @@ import minitorch.functions as F
 from minitorch import Every
 from minitorch.errors import MissingFileError
 from minitorch.serialize import FolderLock
-from minitorch.trainer import Phase
-from minitorch.trainer.callbacks import Checkpoint, EpochTimer, JSONLLogger, RunReport
+from minitorch.trainer.callbacks import Checkpoint, EpochTimer, JSONLLogger, RunReport, ThroughputMonitor
 from minitorch.trainer.report import report_page
 from minitorch.trainer.report.chart import MOST_POINTS, Line, chart, thinned
 from minitorch.trainer.run_record import RunRecord
@@ -44,7 +43,7 @@ def finished(folder, *others, epochs=3, **settings):
 def text_of(page):
     """What a reader sees, without tags, styles and scripts."""
     page = re.sub(r"<(style|script)>.*?</\1>", "", page, flags=re.S)
-    return html.unescape(re.sub(r"<[^>]+>", " ", page))
+    return html.unescape(re.sub(r"<[^>]+>", " ", page.replace("<wbr>", "")))
 
 
 def page_of(folder):
@@ -133,15 +132,18 @@ def test_a_resumed_run_has_all_its_epochs_and_sessions(tmp_path):
 
 
 def test_the_step_budget(tmp_path):
-    """Shares of a step are one bar; other timings stand below it."""
-    shares = {"share/wait": 0.1, "share/forward": 0.6, "share/backward": 0.3, "samples_per_second": 1234.5}
-    measure = at("on_epoch_end", lambda run, _: run.timings.update(shares), phase=Phase.METRIC)
-    finished(tmp_path, measure)
-    page = page_of(tmp_path)
-    assert "forward 60.0%" in text_of(page)
-    assert re.search(r"samples_per_second\s+1,234", text_of(page))
-    widths = [float(w) for w in re.findall(r'<rect class="part c\d" x="[\d.]+" width="([\d.]+)"', page)]
-    assert widths == [9.75, 59.75, 29.75]
+    """What a ThroughputMonitor measured is one bar, with the share of each part; other timings stand below it."""
+    finished(tmp_path / "a", ThroughputMonitor())
+    page = page_of(tmp_path / "a")
+    assert "Step budget" in page
+    shares = [float(share) for share in re.findall(r'<span class="key c\d">[\w ]+ ([\d.]+)%</span>', page)]
+    assert len(shares) >= 4
+    assert sum(shares) == pytest.approx(100, abs=0.5)
+    assert re.search(r"forward [\d.]+%", text_of(page))
+    assert re.search(r"samples/s\s+[\d,.]+", text_of(page))
+    finished(tmp_path / "b")
+    assert "Step budget" not in page_of(tmp_path / "b")
+    assert re.search(r"Timings\s+seconds\s+[\d.]+", text_of(page_of(tmp_path / "b")))
 
 
 # Charts --------------------------------------------------------------------------------------------------------------
@@ -185,13 +187,14 @@ def hostile_run(folder):
         metrics={HOSTILE: F.accuracy},
     )
     run.config = {HOSTILE: HOSTILE}
-    run.timings = {HOSTILE: 1.0, f"share/{HOSTILE}": 1.0}
+    run.timings = {HOSTILE: 1.0}
     run.request_stop(HOSTILE)
     run.fit(batches(), {HOSTILE: batches(1)}, epochs=1)
     record = RunRecord.read(folder)
     session = record.sessions[-1]
     session.host = session.status = session.reason = session.started = HOSTILE
     session.command, session.versions, session.machine = [HOSTILE], {HOSTILE: HOSTILE}, {HOSTILE: HOSTILE}
+    session.budget = {HOSTILE: 1.0}
     session.bill = [{"name": HOSTILE, "calls": 1, "seconds": 1.0, "reads": 1, "bytes": 1}]
     record.trainer = {
         "class": HOSTILE,

@@ -4,16 +4,15 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-SHARE = "share/"  # how the timings that are parts of a step begin
+COLOURS = 8  # of the parts of a step, in the style of the page
 SHOWN = 8  # hooks in the bill that are not folded away
 
 
-def budget(timings: Mapping[str, float]) -> str:
-    """The shares of a training step as one bar, where a ThroughputMonitor measured them, and the other timings."""
-    shares = {name.removeprefix(SHARE): value for name, value in timings.items() if name.startswith(SHARE)}
-    others = {name: value for name, value in timings.items() if not name.startswith(SHARE)}
-    bar = _bar(shares) if sum(shares.values()) > 0 else ""
-    rows = "".join(f"<tr><th>{escape(name)}</th><td>{_measured(value)}</td></tr>" for name, value in others.items())
+def budget(parts: Mapping[str, float], timings: Mapping[str, float]) -> str:
+    """The parts of a training step as shares of one bar, where they were measured, and the other timings below it."""
+    parts = {name: seconds for name, seconds in parts.items() if seconds > 0}
+    bar = _bar(parts) if parts else ""
+    rows = "".join(f"<tr><th>{escape(name)}</th><td>{_measured(value)}</td></tr>" for name, value in timings.items())
     table = f'<table class="facts">{rows}</table>' if rows else ""
     return f'<div class="card budget">{bar}{table}</div>' if bar or table else ""
 
@@ -22,13 +21,13 @@ def _measured(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
-def _bar(shares: Mapping[str, float]) -> str:
-    total, at = sum(shares.values()), 0.0
+def _bar(parts_of_step: Mapping[str, float]) -> str:
+    total, at = sum(parts_of_step.values()), 0.0
     parts, keys = [], []
-    for i, (name, value) in enumerate(shares.items()):
+    for i, (name, value) in enumerate(parts_of_step.items()):
         width = 100 * value / total
-        parts.append(f'<rect class="part c{i % 6}" x="{at:.2f}" width="{max(width - 0.25, 0):.2f}" height="6"/>')
-        keys.append(f'<span class="key c{i % 6}">{escape(name)} {width:.1f}%</span>')
+        parts.append(f'<rect class="part c{i % COLOURS}" x="{at:.2f}" width="{max(width - 0.25, 0):.2f}" height="6"/>')
+        keys.append(f'<span class="key c{i % COLOURS}">{escape(name)} {width:.1f}%</span>')
         at += width
     return (
         f'<svg viewBox="0 0 100 6" preserveAspectRatio="none" role="img" aria-label="shares of a step">'
@@ -74,4 +73,4 @@ def _bill_row(row: Mapping[str, Any], most: float, moved: bool) -> str:
         '<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none"><rect class="back" width="100" height="8"/>'
         f'<rect class="part c0" width="{100 * seconds / most:.1f}" height="8"/></svg>'
     )
-    return f'<tr><td class="w">{escape(str(row["name"]))}</td>{numbers}<td>{bar}</td></tr>'
+    return f'<tr><td class="w">{escape(str(row["name"])).replace(".", ".<wbr>")}</td>{numbers}<td>{bar}</td></tr>'

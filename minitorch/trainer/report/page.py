@@ -46,7 +46,7 @@ def report_page(folder: Path, record: RunRecord | None = None) -> str:
         _section("Curves", f'<div class="panels">{"".join(_charts(history, run_intervals(folder)))}</div>')
         if history
         else "",
-        _section("Step budget", budget(last.timings)),
+        _section("Step budget" if last.budget else "Timings", budget(last.budget, last.timings)),
         _section("Callback bill", bill_table(last.bill, last.seconds)),
         _section("Checkpoints", _checkpoints(folder)),
         _section("Configuration", _configuration(record)),
@@ -194,7 +194,7 @@ def _sessions(sessions: Sequence[Session]) -> str:
                 (f"{session.from_step:,}", "n"),
                 ("" if to is None else f"{int(to):,}", "n"),
                 (session.status or "no end noted", ""),
-                (f"{session.host}, process {session.process}", "w"),
+                (f"{session.host}, process {session.process}", "d"),
             ]
         )
     return _table(["begun", ("from step", "n"), ("to step", "n"), "ended", "where"], rows)
