@@ -24,7 +24,7 @@ def at_home(tmp_path, monkeypatch):
 
 
 def blocks(page):
-    """The blocks of Python of a page, each with the number of its first line."""
+    """The blocks of Python of a page, each with the number of its first line; not those marked `python gpu`."""
     text = page.read_text()
     return [
         (text[: match.start(1)].count("\n"), match[1])
