@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import socket
+import time
 import warnings
 from pathlib import Path
 from typing import IO, Any
@@ -14,7 +15,8 @@ from minitorch.errors import CheckpointError, InUseError
 
 NAME = ".lock"
 _FAR = 1 << 30  # Windows locks bytes against reading too: one behind all text
-_NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}
+_NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL, errno.EBADF}
+_GLANCE = 0.05  # seconds: longer than `is_held` takes to look
 
 
 class FolderLock:
@@ -42,7 +44,7 @@ class FolderLock:
                 f"{folder} cannot be written to ({error.strerror or error}); choose another folder for the run"
             ) from error
         try:
-            _lock(self._file)
+            _lock_unless_held(self._file)
         except OSError as error:
             if error.errno in _NO_LOCKS:
                 warnings.warn(
@@ -67,13 +69,23 @@ class FolderLock:
 def is_held(folder: Path) -> bool:
     """Whether a process holds `folder` at this moment."""
     try:
-        with (folder / NAME).open("r+b", buffering=0) as file:
-            _lock(file)
-    except FileNotFoundError:
+        file = (folder / NAME).open("rb", buffering=0)
+    except OSError:  # there is none, or it is somebody else's, and cannot be asked
         return False
-    except OSError as error:
-        return error.errno in (errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK, errno.EDEADLK)
+    with file:
+        try:
+            _lock(file)
+        except OSError as error:
+            return error.errno not in _NO_LOCKS
     return False
+
+
+def _lock_unless_held(file: IO[Any]) -> None:
+    try:
+        _lock(file)
+    except OSError:
+        time.sleep(_GLANCE)  # it may be somebody who only asks whether it is held
+        _lock(file)
 
 
 def _holder(file: IO[bytes]) -> str:

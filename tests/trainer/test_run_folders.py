@@ -196,6 +196,21 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch):
         trainer(JSONLLogger(tmp_path)).fit(batches(), epochs=1)
 
 
+def test_a_glance_at_a_folder_is_in_nobodys_way(tmp_path, monkeypatch):
+    """Who asks whether a folder is held has it for a moment, in which no run is refused."""
+    real, calls = lock._lock, []
+
+    def taken_at_first(file):
+        calls.append(file)
+        if len(calls) == 1:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        real(file)
+
+    monkeypatch.setattr(lock, "_lock", taken_at_first)
+    FolderLock(tmp_path).release()
+    assert len(calls) == 2
+
+
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"process x on y", b"process 1 on a\nb since 2026\n"])
 def test_a_lock_file_of_something_else_is_not_repeated(tmp_path, content):
     """What is printed of the file has the form in which it was written."""
