@@ -139,7 +139,8 @@ class Optimizer:
         if self.target is None:
             return
         for param in self._paths or self.target.params():
-            param.cleargrad()
+            if param.node is not None:
+                param.node.grad = None
 
     def _update_each(self, params: list[Parameter]) -> None:
         for hook in self.hooks:

@@ -12,6 +12,8 @@ from minitorch.errors import ConfigError, DataError
 from minitorch.resident import LaterBatch
 from minitorch.variable import Variable
 
+SEQUENCES = (tuple, list)  # a union would be made anew at each use
+
 
 def of_epoch(loader: Any, epoch: int, start: int, limit: int | None = None) -> Iterator[tuple[Any, bool]]:
     """The batches of `epoch` from number `start` on, each with whether it is the last; with `limit`, no more than that.
@@ -88,7 +90,7 @@ def size(batch: Any) -> int:
         return len(batch)
     first = batch
     while True:
-        if isinstance(first, tuple | list) and first:  # what it is most often comes first
+        if isinstance(first, SEQUENCES) and first:  # what it is most often comes first
             first = first[0]
         elif is_array(first) or isinstance(first, Variable):
             return len(first) if first.ndim else 1

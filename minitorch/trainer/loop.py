@@ -71,13 +71,13 @@ class Loop:
 
     def batch(self, batch: Any, last: bool) -> None:
         """One training step, up to `on_batch_end`."""
-        trainer, state, means, hooks = self.trainer, self.trainer.state, self.trainer.means, self.trainer.hooks
-        update = trainer.accumulation
+        trainer = self.trainer
+        state, means, hooks, update = trainer.state, trainer.means, trainer.hooks, trainer.accumulation
         update.due = last or state.waiting + 1 >= update.batches
         if not state.waiting:
             update.full = update.samples = update.draw = 0
-        step, draw = state.step, update.draw
-        outside = random.begin_step(step, draw) if step else None  # the first step draws as a loop by hand would
+        # the first step draws as a loop by hand would, since lazily sized layers draw their weights there
+        outside = random.begin_step(state.step, update.draw) if state.step else None
         try:
             if hooks.batch_start["train"]:
                 batch = hooks.start_batch(trainer, batch)
