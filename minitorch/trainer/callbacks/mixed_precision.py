@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
-from minitorch.cuda import as_cupy, capturing, computing, kernels
+from minitorch.cuda import as_cupy, capturing, computing, is_array, kernels
 from minitorch.errors import DeviceError
 from minitorch.serialize import check_keys
 from minitorch.trainer.callback import Callback, Phase
@@ -29,11 +29,12 @@ class MixedPrecision(Callback):
 
         Trainer(model, optimizer, loss=loss, callbacks=[DevicePlacement("cuda"), MixedPrecision("bf16")])
 
-    Weights, gradients and all arrays between operations stay float32: there is no second copy of anything. With "fp16",
-    whose numbers end at 65504 and begin at 6e-8, gradients are computed of the loss times a scale and divided again. An
-    update whose gradients are not all finite is left out and halves the scale, `patience` good ones in a row double it;
-    that is decided on the device, and nothing waits for it. A left-out update counts as one in the optimizer and in
-    `trainer.state`. The scale is saved with the run.
+    It does so from the beginning of a run to its end, in validation too. Weights, gradients and all arrays between
+    operations stay float32: there is no second copy of anything. With "fp16", whose numbers end at 65504 and begin at
+    6e-8, gradients are computed of the loss times a scale and divided again. An update whose gradients are not all
+    finite is left out and halves the scale, `patience` good ones in a row double it; that is decided on the device, and
+    nothing waits for it. A left-out update counts as one in the optimizer and in `trainer.state`. The scale is saved
+    with the run.
 
     Source: Micikevicius et al., "Mixed Precision Training", ICLR 2018.
 
@@ -122,6 +123,11 @@ class MixedPrecision(Callback):
         self._restored = dict(state)
 
 
+def _on_device(value: Any, dtype: Any) -> Array:
+    """A number, or a copy of an array of one, as an array of its own on the device."""
+    return as_cupy(value if is_array(value) else np.asarray(value, dtype)).astype(dtype)
+
+
 class LossScale:
     """A scale of the loss that is moved on the device.
 
@@ -132,9 +138,9 @@ class LossScale:
     """
 
     def __init__(self, scale: Any, good: Any) -> None:
-        self.scale = as_cupy(np.asarray(scale, np.float32) if isinstance(scale, float) else scale).copy()
-        self.good = as_cupy(np.asarray(good, np.int32) if isinstance(good, int) else good).copy()
-        self.keep = as_cupy(np.ones((), np.float32))
+        self.scale = _on_device(scale, np.float32)
+        self.good = _on_device(good, np.int32)
+        self.keep = _on_device(1, np.float32)
         self._arrays: list[Array] = []
         self._tensors: kernels.Tensors | None = None
 

@@ -77,7 +77,7 @@ def test_products_are_rounded_during_the_run(format):
 
 def test_a_scaled_loss_gives_the_same_gradients():
     """A power of two as the scale changes no bit of a run in which nothing overflows."""
-    plain, scaled = run(), run(MixedPrecision("fp16", scale=1024.0))
+    plain, scaled = run(), run(MixedPrecision("fp16", scale=1024))
     for path, a in arrays(plain).items():
         np.testing.assert_array_equal(arrays(scaled)[path], a)
 
