@@ -43,7 +43,7 @@ def _planes(a: Array) -> Array:
 def max_pool(x: Array, *, window: Window, positions: Pair) -> Array:
     """The largest of x (N, C, H, W) at each position, (N, C, *positions); padding never wins."""
     if kernels.takes(x):
-        return kernels.max_pool(kernels.contiguous(x), *_sizes(window), positions)[0]
+        return kernels.max_pool(kernels.contiguous(x), *_sizes(window), positions)
     xp = xp_of(x)
     size = x.shape[2:]
     y = xp.empty((*x.shape[:2], *positions), x.dtype)
@@ -87,9 +87,9 @@ def _winners(xp: Any, x: Array, y: Array, shifts: list[Shift]) -> Iterator[tuple
 @primitive
 def max_pool_scatter(g: Array, x: Array, y: Array, *, window: Window) -> Array:
     """`g`, at each position, given to the first pixel of x (N, C, H, W) there that is the largest, `y`."""
-    if kernels.takes(g, x):
-        where = kernels.max_pool(kernels.contiguous(x), *_sizes(window), y.shape[2:])[1]
-        return kernels.max_pool_gradient(kernels.contiguous(g), where, x.shape[2:], *_sizes(window))
+    if kernels.takes(g, x, y):
+        g, x, y = (kernels.contiguous(a) for a in (g, x, y))
+        return kernels.max_pool_gradient(g, x, y, *_sizes(window))
     xp = xp_of(x)
     apart = all(s >= r for s, r in zip(window.stride, window.reach, strict=True))  # no pixel is met twice
     shifts = _pixel_shifts(window, x.shape[2:], y.shape[2:])

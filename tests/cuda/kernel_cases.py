@@ -191,15 +191,18 @@ def drawn_window(rng: Rng) -> tuple[tuple[int, ...], dict[str, tuple[int, int]]]
 def pooling(rng: Rng, put: Put) -> Iterator[Any]:
     shape, window = drawn_window(rng)
     del window["dilation"]
-    x = put(np.round(normal(rng, *shape)))  # of equals the first wins
-    y, where = kernels.max_pool(x, **window)
+    x = np.round(normal(rng, *shape))  # of equals the first wins
+    x[rng.random(shape) < 0.05] = np.nan
+    x = put(x)
+    y = kernels.max_pool(x, **window)
     g = put(normal(rng, *y.shape))
-    yield from (y, where, kernels.max_pool_gradient(g, where, shape[2:], **window))
+    yield from (y, kernels.max_pool_gradient(g, x, y, **window))
     wider = tuple(n + 1 if (n * s < h + p) else n for n, s, h, p in zip(  # over the edge, where that meets a pixel
         y.shape[2:], window["stride"], shape[2:], window["pad"], strict=True
     ))  # fmt: skip
-    y, where = kernels.max_pool(x, **window, positions=wider)
-    yield from (y, where, kernels.max_pool_gradient(put(normal(rng, *y.shape)), where, shape[2:], **window))
+    y = kernels.max_pool(x, **window, positions=wider)
+    yield from (y, kernels.max_pool_gradient(put(normal(rng, *y.shape)), x, y, **window))
+    x = put(normal(rng, *shape))
     yield kernels.average_pool(x, **window)
     yield kernels.average_pool_gradient(g, shape[2:], **window)
 

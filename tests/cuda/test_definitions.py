@@ -219,14 +219,11 @@ def under_window(x: Array, fill: float, dilation: tuple[int, int] = (1, 1)) -> A
 def test_pooling() -> None:
     """The largest and the mean under each window, and of each the adjoint."""
     x = normal(2, 3, 6, 5)
-    y, where = kernels.max_pool(x, **GEOMETRY)
+    y = kernels.max_pool(x, **GEOMETRY)
     close(y, under_window(x, -np.inf).max(axis=(-2, -1)))
-    np.testing.assert_array_equal(
-        np.take_along_axis(x.reshape(2, 3, -1), where.reshape(2, 3, -1), -1).reshape(y.shape), y
-    )
     g, nudge = normal(*y.shape), np.full_like(x, 1e-3)
     nudged = under_window(x + nudge * np.arange(30).reshape(6, 5), -np.inf).max(axis=(-2, -1))
-    dx = kernels.max_pool_gradient(g, where, (6, 5), **GEOMETRY)
+    dx = kernels.max_pool_gradient(g, x, y, **GEOMETRY)
     np.testing.assert_allclose((dx * nudge * np.arange(30).reshape(6, 5)).sum(), (g * (nudged - y)).sum(), atol=2e-2)
     assert dx.sum() == pytest.approx(g.sum(), rel=1e-5)
     mean = kernels.average_pool(x, **GEOMETRY)
@@ -236,12 +233,15 @@ def test_pooling() -> None:
 
 def test_the_first_of_equals_is_the_largest() -> None:
     """Ties go to the first in the window, so that the gradient goes to one pixel; nan wins over numbers."""
-    x = np.zeros((1, 1, 3, 3), np.float32)
-    assert kernels.max_pool(x, (2, 2), (1, 1), (0, 0))[1].tolist() == [[[[0, 1], [3, 4]]]]
+    x, g = np.zeros((1, 1, 3, 3), np.float32), np.array([[[[1, 2], [4, 8]]]], np.float32)
+    sizes = (2, 2), (1, 1), (0, 0)
+    dx = kernels.max_pool_gradient(g, x, kernels.max_pool(x, *sizes), *sizes)
+    assert dx.tolist() == [[[[1, 2, 0], [4, 8, 0], [0, 0, 0]]]]
     x[0, 0, 1, 1] = np.nan
-    y, where = kernels.max_pool(x, (2, 2), (1, 1), (0, 0))
+    y = kernels.max_pool(x, *sizes)
     assert np.isnan(y).all()
-    assert (where == 4).all()
+    dx = kernels.max_pool_gradient(g, x, y, *sizes)
+    assert dx.tolist() == [[[[0, 0, 0], [0, 15, 0], [0, 0, 0]]]]
 
 
 @pytest.mark.parametrize("by_image", [True, False])

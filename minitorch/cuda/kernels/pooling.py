@@ -13,23 +13,30 @@ Array = Any
 
 
 @kernel("pooling")
-def max_pool_forward(x: Array, y: Array, where: Array, w: Any, planes: int) -> None:
-    """y, and where in its plane each came from; padding never wins."""
+def max_pool_forward(x: Array, y: Array, w: Any, planes: int) -> None:
+    """y: the largest; padding never wins."""
+    met, best, _ = _winners(x, w)
+    y[...] = np.take_along_axis(met, best, axis=-3)[..., 0, :, :]
+
+
+@kernel("pooling")
+def max_pool_backward(g: Array, x: Array, y: Array, dx: Array, w: Any, planes: int) -> None:
+    """dx: each pixel's share of g, from the windows that it is the largest of, and the first, row by row."""
+    _, best, at = _winners(x, w)
+    where = np.take_along_axis(at, best, axis=-3).reshape(planes, -1)
+    flat = dx.reshape(planes, -1)
+    flat[...] = 0
+    np.add.at(flat, (np.arange(planes)[:, None], where), g.reshape(planes, -1))
+
+
+def _winners(x: Array, w: Any) -> tuple[Array, Array, Array]:
+    """What each position meets, (..., K, rows, columns), the number of the first largest, and places in the plane."""
     height, width = x.shape[-2:]
     places = np.arange(height * width, dtype=np.int32).reshape(height, width)
     met, at = (pixels_met(a, w, fill) for a, fill in ((x, -np.inf), (places, -1)))
     met, at = (a.reshape(*a.shape[:-4], -1, *a.shape[-2:]) for a in (met, at))
-    best = np.where(at >= 0, met, -np.inf).argmax(axis=-3)
-    y[...] = np.take_along_axis(met, best[..., None, :, :], axis=-3)[..., 0, :, :]
-    where[...] = np.take_along_axis(np.broadcast_to(at, met.shape), best[..., None, :, :], axis=-3)[..., 0, :, :]
-
-
-@kernel("pooling")
-def max_pool_backward(g: Array, where: Array, dx: Array, w: Any, planes: int) -> None:
-    """dx: each pixel's share of g, from the windows that it was the largest of."""
-    flat = dx.reshape(planes, -1)
-    flat[...] = 0
-    np.add.at(flat, (np.arange(planes)[:, None], where.reshape(planes, -1)), g.reshape(planes, -1))
+    best = np.where(at >= 0, met, -np.inf).argmax(axis=-3)[..., None, :, :]
+    return met, best, np.broadcast_to(at, met.shape)
 
 
 @kernel("pooling")
@@ -47,30 +54,29 @@ def average_pool_backward(g: Array, dx: Array, w: Any, planes: int) -> None:
     dx /= places[0] * places[1]
 
 
-def max_pool(x: Array, kernel: Pair, stride: Pair, pad: Pair, positions: Pair | None = None) -> tuple[Array, Array]:
-    """The largest element under each position of the window, for x (N, C, H, W), and its index in its plane, int32.
+def max_pool(x: Array, kernel: Pair, stride: Pair, pad: Pair, positions: Pair | None = None) -> Array:
+    """The largest element under each position of the window, for x (N, C, H, W).
 
-    Padding never wins; of equals the first does, row by row. By default `positions` are those inside the padded image.
+    Padding never wins. By default `positions` are those inside the padded image.
     """
     w = window_of(x.shape[-2:], kernel, stride, pad, positions=positions)
-    y = _positions(x, w, np.float32)
-    where = _positions(x, w, np.int32)
-    max_pool_forward(blocks_for(y.size), x, y, where, w, _planes(x))
-    return y, where
+    y = _positions(x, w)
+    max_pool_forward(blocks_for(y.size), x, y, w, _planes(x))
+    return y
 
 
-def max_pool_gradient(g: Array, where: Array, size: Pair, kernel: Pair, stride: Pair, pad: Pair) -> Array:
-    """The gradient of x, with images of `size`, given g and `where` as `max_pool` returned it."""
-    w = window_of(size, kernel, stride, pad, positions=g.shape[-2:])
-    dx = xp_of(g).empty((*g.shape[:-2], *size), np.float32)
-    max_pool_backward(blocks_for(dx.size), g, where, dx, w, _planes(g))
+def max_pool_gradient(g: Array, x: Array, y: Array, kernel: Pair, stride: Pair, pad: Pair) -> Array:
+    """The gradient of x, given that of y, which `max_pool` returned; of equals the first gets it, row by row."""
+    w = window_of(x.shape[-2:], kernel, stride, pad, positions=g.shape[-2:])
+    dx = xp_of(x).empty_like(x)
+    max_pool_backward(blocks_for(dx.size), g, x, y, dx, w, _planes(x))
     return dx
 
 
 def average_pool(x: Array, kernel: Pair, stride: Pair, pad: Pair) -> Array:
     """The mean under each position of the window, padding counting as 0, for x (N, C, H, W)."""
     w = window_of(x.shape[-2:], kernel, stride, pad)
-    y = _positions(x, w, np.float32)
+    y = _positions(x, w)
     average_pool_forward(blocks_for(y.size), x, y, w, _planes(x))
     return y
 
@@ -83,8 +89,8 @@ def average_pool_gradient(g: Array, size: Pair, kernel: Pair, stride: Pair, pad:
     return dx
 
 
-def _positions(x: Array, w: Any, dtype: Any) -> Array:
-    return xp_of(x).empty((*x.shape[:-2], int(w["rows"]), int(w["columns"])), dtype)
+def _positions(x: Array, w: Any) -> Array:
+    return xp_of(x).empty((*x.shape[:-2], int(w["rows"]), int(w["columns"])), np.float32)
 
 
 def _planes(x: Array) -> Any:
