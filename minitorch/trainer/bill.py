@@ -9,6 +9,7 @@ import attrs
 from minitorch.cuda import transfers
 
 MIB = 2**20
+SHOWN = 10  # rows of the table
 
 
 @attrs.define(eq=False)
@@ -97,11 +98,14 @@ class Bill:
 
     def __str__(self) -> str:
         rows = self.sorted()
-        width = max([len(row.name) for row in rows], default=0)
+        width = max([len(row.name) for row in rows[:SHOWN]], default=0)
         reads, moved = sum(row.reads for row in rows), sum(row.bytes for row in rows)
         headline = f"callbacks: {self.total():.3f} s of {self.seconds:.3f} s ({self.share():.1%})"
         headline += f", {reads} host reads, {moved / MIB:.1f} MiB moved" if moved else ""
-        return "\n".join([headline, *[_line(row, width) for row in rows]])
+        lines = [headline, *[_line(row, width) for row in rows[:SHOWN]]]
+        if rows[SHOWN:]:
+            lines.append(f"and {len(rows) - SHOWN} more, {1e3 * sum(row.seconds for row in rows[SHOWN:]):.1f} ms")
+        return "\n".join(lines)
 
 
 def _line(row: HookBill, width: int) -> str:

@@ -64,6 +64,15 @@ def test_the_table():
     assert all(re.fullmatch(r"\S+ +2 calls +\d+\.\d ms +\d+\.\d us/call", line) for line in lines[1:])
 
 
+def test_the_table_is_short():
+    """The ten hooks that took longest, and the sum of the rest; `rows` has all."""
+    run = trainer(Everything(), EpochTimer())
+    run.fit(batches(4), batches(2), epochs=1)
+    lines = str(run.bill).splitlines()
+    assert len(lines) == 12
+    assert re.fullmatch(r"and 2 more, \d+\.\d ms", lines[-1])
+
+
 def test_reads_and_bytes_are_on_the_row_of_the_hook_that_moved_them():
     """A callback that fetches the loss at each step, and the placement of batches, are told apart."""
     with fake_cupy.installed():

@@ -17,6 +17,7 @@ from minitorch.trainer.callbacks import (
     GradientAccumulation,
     JSONLLogger,
     LRSchedule,
+    ThroughputMonitor,
 )
 
 
@@ -134,5 +135,12 @@ def test_callbacks_that_cannot_be_made_anew_need_a_function():
 
 def test_those_of_the_house_come_back(tmp_path):
     """Callbacks with state of their own pass, also with files."""
-    callbacks = [EMA(), LRSchedule(Exponential(0.9)), GradientAccumulation(3), EarlyStopping("loss"), EpochTimer()]
+    callbacks = [
+        ThroughputMonitor(),
+        EMA(),
+        LRSchedule(Exponential(0.9)),
+        GradientAccumulation(3),
+        EarlyStopping("loss"),
+        EpochTimer(),
+    ]
     check_resumable(trained(*callbacks, JSONLLogger(tmp_path), Checkpoint(tmp_path)))

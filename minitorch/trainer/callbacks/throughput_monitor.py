@@ -84,23 +84,25 @@ class ThroughputMonitor(Callback):
         ...
 
     Validation counts as time. Nothing waits for a GPU, so that its work shows up where the host waits for it anyway.
-
-    Attributes:
-        budget: of the run so far, from where it began or was resumed.
     """
 
     phase = Phase.METRIC
 
-    budget: StepBudget = attrs.field(factory=StepBudget, init=False, repr=False)
+    _budget: StepBudget = attrs.field(factory=StepBudget, init=False, repr=False)
     _own: dict[str, Any] = attrs.field(factory=dict, init=False, repr=False)
     _at: float = attrs.field(default=0.0, init=False, repr=False)
     _began: float = attrs.field(default=0.0, init=False, repr=False)
     _forward: float = attrs.field(default=0.0, init=False, repr=False)
     _epoch: tuple[float, int] = attrs.field(default=(0.0, 0), init=False, repr=False)
 
+    @property
+    def budget(self) -> StepBudget:
+        """Where the time of the run went so far, from where it began or was resumed; complete when the run is over."""
+        return self._budget
+
     def on_fit_start(self, trainer: "Trainer") -> None:
         """Put clocks around the parts of a step."""
-        self.budget, self._own = StepBudget(), {}
+        self._budget, self._own = StepBudget(), {}
         self._began = time.perf_counter()
         for name in ("training_step", "optimizer_step", "stepper"):
             self._own[name] = vars(trainer).get(name)
@@ -115,16 +117,16 @@ class ThroughputMonitor(Callback):
     def on_epoch_start(self, trainer: "Trainer") -> None:
         """Begin to count."""
         self._at = time.perf_counter()
-        self._epoch = self._at, self.budget.samples
+        self._epoch = self._at, self._budget.samples
 
     def on_batch_end(self, trainer: "Trainer", outputs: "StepOutputs") -> None:
         """Count the samples."""
-        self.budget.samples += outputs.size
+        self._budget.samples += outputs.size
 
     def on_epoch_end(self, trainer: "Trainer", metrics: dict[str, float]) -> None:
         """Tell the rate of the epoch, and bring the budget up to date."""
         began, samples = self._epoch
-        trainer.timings["samples/s"] = (self.budget.samples - samples) / (time.perf_counter() - began)
+        trainer.timings["samples/s"] = (self._budget.samples - samples) / (time.perf_counter() - began)
         self._complete(trainer)
 
     def on_exception(self, trainer: "Trainer", error: BaseException) -> None:
@@ -138,8 +140,8 @@ class ThroughputMonitor(Callback):
 
     def _complete(self, trainer: "Trainer") -> None:
         """What the bill of the callbacks says, and what is left."""
-        placed = sum(row.seconds for row in trainer.bill.rows if _places(trainer, row))
-        budget = self.budget
+        placed = sum([row.seconds for row in trainer.bill.rows if _places(row)], start=0.0)
+        budget = self._budget
         budget.device, budget.callbacks = placed, trainer.bill.total() - placed
         passed = time.perf_counter() - self._began
         budget.other = max(passed - (budget.seconds() - budget.other), 0.0)
@@ -156,7 +158,7 @@ class ThroughputMonitor(Callback):
                 vars(trainer)[name] = own[name]
 
     def _waited(self, trainer: "Trainer", batch: Any) -> Any:
-        self.budget.data += time.perf_counter() - self._at
+        self._budget.data += time.perf_counter() - self._at
         return batch
 
     def _done(self, trainer: "Trainer") -> None:
@@ -176,14 +178,14 @@ class ThroughputMonitor(Callback):
         def timed() -> None:
             began = time.perf_counter()
             update()
-            self.budget.update += time.perf_counter() - began
+            self._budget.update += time.perf_counter() - began
 
         return timed
 
     def _timed_step(self, step: Any) -> Any:
         @functools.wraps(step)
         def timed(trainer: "Trainer", batch: Any) -> Any:
-            budget = self.budget
+            budget = self._budget
             hooks = trainer.hooks.on_after_backward
             known = budget.update + sum([row.seconds for row in hooks])
             self._forward, began = 0.0, time.perf_counter()
@@ -199,5 +201,5 @@ class ThroughputMonitor(Callback):
         return timed
 
 
-def _places(trainer: "Trainer", row: HookBill) -> bool:
+def _places(row: HookBill) -> bool:
     return row.hook == "on_batch_start" and isinstance(getattr(row.function, "__self__", None), DevicePlacement)
