@@ -54,15 +54,17 @@ HOMES = {
 }  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'minitorch' has no attribute {name!r}")
-    if name in HOMES:
-        value = getattr(import_module(f"minitorch.{HOMES[name]}"), name)
-    else:
-        value = import_module(f"minitorch.{name}")
-    globals()[name] = value  # so that Python asks only once
-    return value
+if not TYPE_CHECKING:  # or they would believe that there is every name
+
+    def __getattr__(name: str) -> Any:
+        if name not in __all__:
+            raise AttributeError(f"module 'minitorch' has no attribute {name!r}")
+        if name in HOMES:
+            value = getattr(import_module(f"minitorch.{HOMES[name]}"), name)
+        else:
+            value = import_module(f"minitorch.{name}")
+        globals()[name] = value  # so that Python asks only once
+        return value
 
 
 def __dir__() -> list[str]:

@@ -34,9 +34,11 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "TrainerConfig":  # it needs the data sets and a reader of TOML, which most programs do without
-        from minitorch.trainer.trainer_config import TrainerConfig
+if not TYPE_CHECKING:  # or type checkers would believe that there is every name
 
-        return TrainerConfig
-    raise AttributeError(f"module 'minitorch.trainer' has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        if name == "TrainerConfig":  # it needs the data sets and a reader of TOML, which most programs do without
+            from minitorch.trainer.trainer_config import TrainerConfig
+
+            return TrainerConfig
+        raise AttributeError(f"module 'minitorch.trainer' has no attribute {name!r}")
