@@ -19,12 +19,17 @@ def of_epoch(loader: Any, epoch: int, start: int, limit: int | None = None) -> I
     """The batches of `epoch` from number `start` on, each with whether it is the last; with `limit`, no more than that.
 
     Raises:
-        ConfigError: `loader` is a data set.
+        ConfigError: `loader` is a data set, or `start` lies beyond the limit.
         DataError: there is no batch.
     """
     batches = loader.iterate(epoch, start) if hasattr(loader, "iterate") else islice(_begun(loader), start, None)
     if limit is not None:
-        batches = islice(batches, max(limit - start, 0))
+        if start >= limit:
+            raise ConfigError(
+                f"fit: the run has done {start} batches of epoch {epoch + 1}, and Limits(train_batches={limit}) ends "
+                "an epoch earlier; take a larger limit, or begin a new run"
+            )
+        batches = islice(batches, limit - start)
     none = object()
     batch = next(batches, none)
     if batch is none:

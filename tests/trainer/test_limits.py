@@ -46,6 +46,16 @@ def test_a_limited_run_goes_on_where_it_was():
     assert results[0][2] == 1
 
 
+def test_a_limit_before_where_a_run_stands_is_refused():
+    """A run that has done three batches of its epoch cannot go on with epochs of two."""
+    run = trainer()
+    run.fit(batches(4), steps=3)
+    with pytest.raises(
+        ConfigError, match=r"has done 3 batches of epoch 1, and Limits\(train_batches=2\) ends an epoch"
+    ):
+        run.fit(batches(4), steps=9, limits=Limits(train_batches=2))
+
+
 def test_each_validation_loader_is_limited():
     """`validation_batches` counts in each loader; `evaluate` is not limited."""
     run = trainer()
