@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from minitorch import serialize
-from minitorch.errors import CheckpointError
+from minitorch.errors import CheckpointError, MissingFileError
 
 
 def checkpoint_table(path: Path, shown: int | None) -> tuple[str, CheckpointError | None]:
@@ -13,12 +13,15 @@ def checkpoint_table(path: Path, shown: int | None) -> tuple[str, CheckpointErro
     Args:
         path: a file, or the folder of a run.
         shown: how many arrays of a file are listed; None: all.
+
+    Raises:
+        MissingFileError: the folder has no checkpoints.
     """
     if not path.is_dir():
         return "\n".join(_file(path, shown)), _verified(path)
     files = sorted((path / "checkpoints").glob("*.safetensors"))
     if not files:
-        return f"{path} has no checkpoints", None
+        raise MissingFileError(f"{path} has no checkpoints; name the folder of a run, such as runs/mnist/001")
     errors = {file: _verified(file) for file in files}
     rows = [f"{file.name}  {'verified' if error is None else error}" for file, error in errors.items()]
     return "\n".join(rows), next((error for error in reversed(errors.values()) if error), None)

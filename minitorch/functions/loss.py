@@ -223,6 +223,8 @@ def accuracy(y: Any, t: Any) -> Variable:
 def _check_labels(name: str, x: Array, t: Array, ignored: int | None = None) -> None:
     if x.ndim != 2 or t.shape != x.shape[:1]:
         remedy = "; for one-hot rows use t.argmax(axis=1)" if t.shape == x.shape else ""
+        if t.shape == (*x.shape[:1], 1):
+            remedy = "; for a column use t[:, 0]"
         raise ShapeError(
             f"{name}: got {describe(x)} and labels {describe(t)}; wanted scores (N, C) and one class number for each "
             f"row, (N,){remedy}"

@@ -181,17 +181,29 @@ class Layer:
         """Write all Parameters to one `.safetensors` file, atomically."""
         serialize.save(path, self.weights())
 
-    def load_weights(self, path: str | PathLike[str]) -> None:
+    def load_weights(self, path: str | PathLike[str], prefix: str = "") -> None:
         """Read all Parameters from a file of `save_weights`; also before the first call of lazily sized layers.
+
+            model.load_weights("runs/mnist/001/checkpoints/step-00003000.safetensors", prefix="model/")
+
+        Args:
+            path: the file.
+            prefix: what the keys in it begin with; all others are left alone. Those of the model in a checkpoint of a
+                run begin with "model/".
 
         Raises:
             CheckpointError: the file is missing or damaged.
             StateError: keys are missing or unexpected, or shapes differ.
         """
+        arrays = serialize.load(path).arrays
+        state = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
         try:
-            self.load_state_dict(serialize.load(path).arrays)
+            self.load_state_dict(state)
         except StateError as error:
-            raise StateError(f"{path}: {error}") from None
+            first = next((name for name, _ in self.named_params()), "")
+            begins = next((key.removesuffix(first) for key in arrays if first and key.endswith(f"/{first}")), prefix)
+            hint = "" if begins == prefix else f"; keys of these names begin with {begins!r}: pass prefix={begins!r}"
+            raise StateError(f"{path}: {error}{hint}") from None
 
 
 def _history(y: Any) -> Any:

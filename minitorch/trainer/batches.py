@@ -1,6 +1,6 @@
 """Batches as the loop needs them: of an epoch from its middle, with the last one known, and how large they are."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -19,7 +19,7 @@ def of_epoch(loader: Any, epoch: int, start: int, limit: int | None = None) -> I
     """The batches of `epoch` from number `start` on, each with whether it is the last; with `limit`, no more than that.
 
     Raises:
-        ConfigError: `loader` is a data set, or `start` lies beyond the limit.
+        ConfigError: `loader` is a data set, an array, or nothing to iterate over; or `start` lies beyond the limit.
         DataError: there is no batch.
     """
     batches = loader.iterate(epoch, start) if hasattr(loader, "iterate") else islice(_begun(loader), start, None)
@@ -44,7 +44,7 @@ def all_of(loader: Any, limit: int | None = None) -> Iterator[Any]:
     """The batches of one pass, or the first so many, in the same order each time.
 
     Raises:
-        ConfigError: `loader` is a data set.
+        ConfigError: `loader` is a data set, an array, or nothing to iterate over.
         DataError: there is no batch.
     """
     count = 0
@@ -60,7 +60,7 @@ def first(loader: Any, count: int) -> list[Any]:
     """The first so many batches of epoch 0.
 
     Raises:
-        ConfigError: `loader` is a data set.
+        ConfigError: `loader` is a data set, an array, or nothing to iterate over.
         DataError: there is no batch.
     """
     return list(all_of(loader, count))
@@ -70,6 +70,13 @@ def _begun(loader: Any) -> Iterator[Any]:
     if isinstance(loader, Dataset):
         name = type(loader).__name__
         raise ConfigError(f"{name} gives samples one by one; wrap it: DataLoader({name}(...), batch_size)")
+    if is_array(loader) or isinstance(loader, Variable):
+        raise ConfigError(
+            f"an array of shape {loader.shape} is no loader; give DataLoader(ArrayDataset(x, t), batch_size), or a "
+            "list of batches"
+        )
+    if not isinstance(loader, Iterable) and not hasattr(loader, "__getitem__"):
+        raise ConfigError(f"{loader!r} is no loader of batches; give a DataLoader, or a list of batches")
     return iter(loader)
 
 
@@ -106,6 +113,21 @@ def size(batch: Any) -> int:
                 f"a batch of type {type(batch).__name__} has no array to count its samples by; make it an array, or a "
                 "tuple, list or dict whose first item is one"
             )
+
+
+def pair(batch: Any) -> tuple[Any, Any]:
+    """`(x, t)` of a batch of two arrays.
+
+    Raises:
+        ConfigError: it is something else, such as a dict or inputs alone.
+    """
+    if not isinstance(batch, tuple | list) or len(batch) != 2:
+        length = f" of {len(batch)}" if isinstance(batch, tuple | list | dict) else ""
+        raise ConfigError(
+            f"a batch is {type(batch).__name__}{length}; without a training_step of your own it must be a pair (x, t): "
+            "override training_step, or give a loader of pairs"
+        )
+    return batch[0], batch[1]
 
 
 def joined(outputs: list[Any]) -> Any:

@@ -2,6 +2,7 @@
 
 import difflib
 import enum
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -42,14 +43,36 @@ class Phase(enum.IntEnum):
 
 
 def check_hooks(cls: type, base: type) -> None:
-    """Raise HookError if `cls` defines an `on_...` method that is no hook of `base`."""
-    for name in vars(cls):
+    """Raise HookError if `cls` defines an `on_...` method that is no hook of `base`, or one with other arguments."""
+    for name, method in vars(cls).items():
+        if inspect.isfunction(method):
+            check_arguments(cls, base, name, method)
         if name.startswith("on_") and name not in HOOKS:
             near = difflib.get_close_matches(name.replace("begin", "start"), HOOKS, 1)  # begin: Keras's word
             hint = f"did you mean {near[0]}?" if near else "rename it if it is no hook."
             raise HookError(
                 f"{cls.__name__}.{name} is no hook of {base.__name__}; {hint} The hooks: {', '.join(HOOKS)}"
             )
+
+
+def check_arguments(cls: type, base: type, name: str, method: Callable[..., Any]) -> None:
+    """Raise HookError if `method`, a hook or a step, cannot be called as the one of `base` is."""
+    if name not in HOOKS and not name.endswith("_step"):
+        return
+    model = getattr(base, name, None) or getattr(Callback, name, None)
+    if model is None:
+        return
+    wanted = list(inspect.signature(model).parameters)
+    if not hasattr(base, name):
+        wanted.remove("trainer")  # a Trainer's own hook
+    given = inspect.signature(method)
+    try:
+        given.bind(*wanted)
+    except TypeError:
+        raise HookError(
+            f"{cls.__name__}.{name} takes ({', '.join(given.parameters)}); it is called with ({', '.join(wanted)}): "
+            "give it these arguments"
+        ) from None
 
 
 class Callback:

@@ -45,6 +45,8 @@ class Loop:
         bill.batches = trainer.accumulation.batches
         bill.stepper = "" if name_of(trainer.stepper) == name_of(train_step) else name_of(trainer.stepper)
         ends = self.ends()
+        if trainer.ending is not None and trainer.ending[0] == "completed":
+            trainer.ending = "completed", f"{trainer.ending[1]} already: nothing was left to train"
         while not ends:
             ends = self.epoch()
         return self.result()

@@ -13,6 +13,7 @@ from minitorch.metrics import Metric, Part
 from minitorch.serialize import check_keys
 from minitorch.trainer.device_sums import DeviceSums
 from minitorch.trainer.state import TrainState
+from minitorch.variable import Variable
 
 Array = Any
 INTERVAL, EPOCH = 0, 1
@@ -270,11 +271,24 @@ def checked_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Functions and Metrics by name as a new dict.
 
     Raises:
-        ConfigError: there is something else among them.
+        ConfigError: they have no names, or there is something else among them.
     """
+    if not isinstance(metrics, Mapping):
+        raise ConfigError(f'Trainer: metrics is {metrics!r}; give them by name: metrics={{"accuracy": F.accuracy}}')
     for name, metric in metrics.items():
         if isinstance(metric, type):
             raise ConfigError(f"Trainer: metric {name!r} is a class; give an instance: {metric.__name__}(...)")
         if not callable(metric):
             raise ConfigError(f"Trainer: metric {name!r} is {metric!r}; give metric(y, t), such as F.accuracy")
     return dict(metrics)
+
+
+def checked_loss(loss: Callable[[Any, Any], Variable] | None) -> Callable[[Any, Any], Variable] | None:
+    """`loss` itself.
+
+    Raises:
+        ConfigError: it can not be called.
+    """
+    if loss is not None and not callable(loss):
+        raise ConfigError(f"Trainer: loss is {loss!r}; give loss(y, t), such as F.softmax_cross_entropy")
+    return loss

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minitorch.errors import ConfigError
 from minitorch.models import Model
@@ -16,7 +16,7 @@ from minitorch.trainer.callbacks import default_callbacks
 from minitorch.trainer.explain import explanation
 from minitorch.trainer.limits import Limits, check_limits
 from minitorch.trainer.loop import Loop, aside, evaluated, started
-from minitorch.trainer.metrics import RunningMeans, checked_metrics
+from minitorch.trainer.metrics import RunningMeans, checked_loss, checked_metrics
 from minitorch.trainer.replay import Replay, replay
 from minitorch.trainer.run_folder import RunFolders
 from minitorch.trainer.signals import handled
@@ -91,8 +91,8 @@ class Trainer:
     ) -> None:
         self.model = model
         self.optimizers = optimizers.by_name(optimizer, model)
-        self.loss = loss
-        self.metrics = checked_metrics(metrics or {})
+        self.loss = checked_loss(loss)
+        self.metrics = checked_metrics({} if metrics is None else metrics)
         self.callbacks = checked(default_callbacks() if callbacks is None else callbacks)
         self.log_every = check_every("Trainer", "log_every", log_every)
         self.validate_every = check_every("Trainer", "validate_every", validate_every)
@@ -114,6 +114,14 @@ class Trainer:
         self.limits = Limits()
         self.hooks = HookLists(self, self.callbacks)
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            cls = type(self).__name__
+            begun = "hooks" in vars(self)
+            remedy = "" if begun else f"; begin {cls}.__init__ with super().__init__(model, optimizer, ...)"
+            raise AttributeError(f"{cls!r} object has no attribute {name!r}{remedy}", name=name, obj=self)
+
     # ---- steps, to be overridden
 
     def training_step(self, batch: Any) -> Variable:
@@ -123,7 +131,7 @@ class Trainer:
                 f"{type(self).__name__} has no training_step and no loss; override training_step, or give loss=..., "
                 "such as loss=F.softmax_cross_entropy"
             )
-        x, t = batch
+        x, t = batches.pair(batch)
         y = self.model(x)
         for name, metric in self.metrics.items():
             self.log(name, metric(y, t))

@@ -8,8 +8,10 @@ from minitorch.errors import ConfigError
 from minitorch.trainer.settings import check_number
 from minitorch.trainer.state import Status, TrainState
 
+REMEDY = "use Every(steps=...), Every(epochs=...) or Every(seconds=...)"
 
-@attrs.frozen
+
+@attrs.frozen(init=False)
 class Every:
     """A trigger: `Every(steps=100)`, `Every(epochs=1)` or `Every(seconds=60)`.
 
@@ -17,11 +19,16 @@ class Every:
         ConfigError: not exactly one of them is given, or it is not positive.
     """
 
-    steps: int | None = attrs.field(default=None, kw_only=True)
-    epochs: int | None = attrs.field(default=None, kw_only=True)
-    seconds: float | None = attrs.field(default=None, kw_only=True)
+    steps: int | None = None
+    epochs: int | None = None
+    seconds: float | None = None
 
-    def __attrs_post_init__(self) -> None:
+    def __init__(
+        self, *bare: Any, steps: int | None = None, epochs: int | None = None, seconds: float | None = None
+    ) -> None:
+        if bare:
+            raise ConfigError(f"Every: got {', '.join(map(repr, bare))}, and no unit; {REMEDY}")
+        self.__attrs_init__(steps, epochs, seconds)
         given = _given(self)
         if len(given) != 1:
             raise ConfigError(f"Every: got {given or 'nothing'}; give exactly one of steps=, epochs=, seconds=")
@@ -62,21 +69,18 @@ class Budget:
     def reached(self, state: TrainState) -> tuple[Status, str] | None:
         """How and why a run that stands at `state` is complete, or None."""
         if self.epochs is not None and state.epoch >= self.epochs:
-            return "completed", f"{self.epochs} epochs done"
+            return "completed", _done(self.epochs, "epoch")
         if self.steps is not None and state.step >= self.steps:
-            return "completed", f"{self.steps} steps done"
+            return "completed", _done(self.steps, "step")
         if self.seconds is not None and state.elapsed >= self.seconds:
-            return "completed", f"{self.seconds} seconds done"
+            return "completed", _done(self.seconds, "second")
         return None
 
 
 def check_every(owner: str, name: str, value: Any) -> Every:
     """`value`, which must be a trigger; a bare number gets a ConfigError with the remedy."""
     if not isinstance(value, Every):
-        raise ConfigError(
-            f"{owner}: {name} is {value!r}; a bare number says no unit: use Every(steps=...), Every(epochs=...) or "
-            "Every(seconds=...)"
-        )
+        raise ConfigError(f"{owner}: {name} is {value!r}; a bare number says no unit: {REMEDY}")
     return value
 
 
@@ -93,6 +97,10 @@ def counted_setting(owner: Any, attribute: Any, value: Any) -> None:
             f"{type(owner).__name__}: {attribute.name} is {value!r}, and no two runs would be the same; give "
             "Every(steps=...) or Every(epochs=...)"
         )
+
+
+def _done(count: float, unit: str) -> str:
+    return f"{count} {unit}{'' if count == 1 else 's'} done"
 
 
 def _given(record: Any) -> dict[str, Any]:

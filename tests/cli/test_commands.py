@@ -153,6 +153,13 @@ def test_checkpoint(command):
     assert command("checkpoint", folder) == (0, "step-00000003.safetensors  verified\n", "")
 
 
+def test_a_folder_without_checkpoints(command):
+    """The folder above those of the runs, an easy mistake, is told from a run with the remedy."""
+    folder = trained(command).parent
+    remedy = "name the folder of a run, such as runs/mnist/001"
+    assert command("checkpoint", folder) == (1, "", f"error: {folder} has no checkpoints; {remedy}\n")
+
+
 def test_a_damaged_checkpoint(command):
     """It is told, with status 1, and nothing is called verified."""
     folder = trained(command)

@@ -114,7 +114,7 @@ def test_mnist_gpu_begins_anew_without_resume(run):
     options = ["--batch-size", "200", "--lr", "0.1", "--device", "cpu"]
     for number in ("001", "002"):
         out, _ = run("mnist_gpu.py", "--epochs", "1", *options)
-        assert "completed: 1 epochs done (step 2," in out
+        assert "completed: 1 epoch done (step 2," in out
         assert f"checkpoint: runs/mnist/{number}/checkpoints/step-00000002.safetensors" in out
     out, _ = run("mnist_gpu.py", "--epochs", "2", "--resume", "auto", *options)
     assert "checkpoint: runs/mnist/002/checkpoints/step-00000004.safetensors" in out

@@ -48,6 +48,7 @@ def test_nothing_waits_for_the_device():
     [
         (X, np.eye(3, dtype=int)[T], ShapeError, r"got float32\(4, 3\) and labels int64\(4, 3\); wanted scores "
          r"\(N, C\) and one class number for each row, \(N,\); for one-hot rows use t.argmax\(axis=1\)$"),
+        (X, T[:, None], ShapeError, r"got float32\(4, 3\) and labels int64\(4, 1\); .*; for a column use t\[:, 0\]$"),
         (X, T[:3], ShapeError, r"got float32\(4, 3\) and labels int64\(3,\); wanted .* row, \(N,\)$"),
         (X[0], T[:1], ShapeError, r"got float32\(3,\) and labels int64\(1,\); wanted"),
         (X, T.astype(float), DTypeError, r"labels have dtype float64; class numbers are integers: use t.astype"),

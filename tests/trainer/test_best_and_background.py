@@ -79,10 +79,20 @@ def test_all_are_kept(tmp_path):
     assert steps(tmp_path) == [1, 2, 3, 4, 5, 6]
 
 
-@pytest.mark.parametrize(("name", "validation"), [("los", None), ("val_loss", None), ("val_los", batches(1))])
-def test_a_metric_that_is_not_there_is_an_error(tmp_path, name, validation):
+@pytest.mark.parametrize(
+    ("name", "validation", "hint"),
+    [
+        ("los", None, r"did you mean 'loss'\? "),
+        ("val_loss", None, ""),
+        ("val_los", batches(1), r"did you mean 'val_loss'\? "),
+    ],
+)
+def test_a_metric_that_is_not_there_is_an_error(tmp_path, name, validation, hint):
     """A misspelt name, or one of a validation that never is, is told at the end of the first epoch."""
-    with pytest.raises(ConfigError, match=rf"^Checkpoint: no metric is named '{name}'; there is loss.* \(those of val"):
+    with pytest.raises(
+        ConfigError,
+        match=rf"^Checkpoint: no metric is named '{name}'; {hint}there is loss.* \(those of validation need a",
+    ):
         trainer(Checkpoint(tmp_path, monitor=name)).fit(batches(), validation, epochs=2)
 
 

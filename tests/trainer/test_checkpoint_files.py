@@ -10,6 +10,7 @@ from small_runs import at, batches, loader, trainer, weights
 import minitorch
 from minitorch import Every, serialize
 from minitorch.errors import CheckpointError, ConfigError, StateError
+from minitorch.models import MLP
 from minitorch.trainer.callbacks import Checkpoint, JSONLLogger
 
 
@@ -228,6 +229,20 @@ def test_a_missing_path_names_its_neighbours(tmp_path):
         FileNotFoundError, match=r"step-00000007\.safetensors does not exist; in its folder .*step-00000006"
     ):
         trainer().fit(loader(), steps=9, resume=file(tmp_path, 7))
+
+
+def test_a_model_takes_its_weights_from_a_checkpoint(tmp_path):
+    """By the prefix of the model in it, which the error without it names; no Trainer is needed."""
+    run = finished(tmp_path)
+    other = MLP((4, 3))
+    with pytest.raises(
+        StateError,
+        match=r"step-00000008\.safetensors: MLP weights: missing .*; keys of these names begin with 'model/': pass "
+        r"prefix='model/'$",
+    ):
+        other.load_weights(file(tmp_path, 8))
+    other.load_weights(file(tmp_path, 8), prefix="model/")
+    assert {path: array.tobytes() for path, array in other.state_dict().items()} == weights(run)
 
 
 def test_a_file_of_weights_is_no_checkpoint(tmp_path):

@@ -99,12 +99,12 @@ def test_fit_in_parts_equals_fit_at_once():
 
 
 def test_a_run_that_is_complete_already_trains_no_more():
-    """`fit(epochs=1)` after one epoch begins and ends without a step."""
+    """`fit(epochs=1)` after one epoch begins and ends without a step, and says why."""
     run = trainer()
     run.fit(batches(), epochs=1)
     before = weights(run)
     result = run.fit(batches(), epochs=1)
-    assert (result.status, result.reason) == ("completed", "1 epochs done")
+    assert (result.status, result.reason) == ("completed", "1 epoch done already: nothing was left to train")
     assert weights(run) == before
 
 

@@ -53,6 +53,53 @@ def test_a_trainer_with_an_unknown_hook_fails_at_its_definition():
                 pass
 
 
+def test_a_hook_or_step_with_other_arguments_fails_at_the_definition_of_the_class():
+    """Arguments that a call would not fit are named, beside those of the call, of hooks and of steps."""
+    with pytest.raises(
+        HookError,
+        match=r"^C\.on_epoch_end takes \(self, trainer\); it is called with \(self, trainer, metrics\): give it",
+    ):
+
+        class C(Callback):
+            def on_epoch_end(self, trainer):
+                pass
+
+    with pytest.raises(
+        HookError,
+        match=r"^T\.training_step takes \(self, batch, batch_idx\); it is called with \(self, batch\): give it",
+    ):
+
+        class T(Trainer):
+            def training_step(self, batch, batch_idx):
+                pass
+
+    with pytest.raises(
+        HookError, match=r"^Own\.on_fit_start takes \(self, trainer\); it is called with \(self\): give it"
+    ):
+
+        class Own(Trainer):
+            def on_fit_start(self, trainer):
+                pass
+
+
+def test_a_hook_may_take_more_arguments_with_defaults_and_a_step_of_another_name_anything():
+    """Only what cannot be called is refused."""
+
+    class C(Callback):
+        def on_epoch_end(self, trainer, metrics, shown=3):
+            pass
+
+        def on_fit_end(self, *given):
+            pass
+
+    class T(Trainer):
+        def warm_up_step(self, a, b, c):
+            pass
+
+    callback = C()
+    assert trainer(callback, cls=T).callbacks == [callback]
+
+
 def test_every_hook_is_documented():
     """Each hook of the table is a method of Callback with a docstring that says when it runs."""
     methods = {name for name in vars(Callback) if name.startswith("on_")}

@@ -31,8 +31,11 @@ def test_a_trigger_is_one_positive_number_with_its_unit(settings, message):
 
 
 def test_a_trigger_takes_no_bare_number():
-    """`Every(100)` does not say what it counts."""
-    with pytest.raises(TypeError, match="positional"):
+    """`Every(100)` does not say what it counts; the remedy does."""
+    with pytest.raises(
+        ConfigError,
+        match=r"^Every: got 100, and no unit; use Every\(steps=\.\.\.\), Every\(epochs=\.\.\.\) or Every\(sec",
+    ):
         Every(100)
 
 
@@ -136,4 +139,4 @@ def test_whichever_end_comes_first_ends_the_run():
     result = trainer().fit(batches(4), epochs=2, steps=5)
     assert (result.reason, result.state.step) == ("5 steps done", 5)
     result = trainer().fit(batches(4), epochs=1, steps=5)
-    assert (result.reason, result.state.step) == ("1 epochs done", 4)
+    assert (result.reason, result.state.step) == ("1 epoch done", 4)

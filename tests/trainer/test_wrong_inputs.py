@@ -148,6 +148,70 @@ def test_a_data_set_in_the_place_of_a_loader_gets_the_remedy():
             entry()
 
 
+def test_arrays_in_the_place_of_a_loader_get_the_remedy():
+    """Arrays, as other frameworks take them, are no batches: not their rows either."""
+    x, t = samples()
+    remedy = (
+        r"^an array of shape \(20, 6\) is no loader; give DataLoader\(ArrayDataset\(x, t\), batch_size\), or a list"
+    )
+    for entry in (lambda: trainer().fit(x, t, epochs=1), lambda: trainer().evaluate(x), lambda: trainer().predict(x)):
+        with pytest.raises(ConfigError, match=remedy):
+            entry()
+
+
+def test_a_number_in_the_place_of_validation_data_gets_the_remedy():
+    """`fit(loader, 5)` forgets that epochs are named."""
+    with pytest.raises(ConfigError, match=r"^5 is no loader of batches; give a DataLoader, or a list of batches$"):
+        trainer().fit(batches(), 5, epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("of", "what"),
+    [
+        (lambda x, t: x, "ndarray"),
+        (lambda x, t: {"x": x, "t": t}, "dict of 2"),
+        (lambda x, t: (x, t, t), "tuple of 3"),
+    ],
+)
+def test_a_batch_that_is_no_pair_needs_a_training_step(of, what):
+    """The default `training_step` says what it takes, and what to write for other batches."""
+    with pytest.raises(
+        ConfigError,
+        match=rf"^a batch is {what}; without a training_step of your own it must be a pair \(x, t\): override",
+    ):
+        trainer().fit([of(*batches()[0])], epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"loss": "mse"}, r"loss is 'mse'; give loss\(y, t\), such as F\.softmax_cross_entropy"),
+        (
+            {"metrics": ["accuracy"]},
+            r"metrics is \['accuracy'\]; give them by name: metrics=\{\"accuracy\": F\.accuracy\}",
+        ),
+    ],
+)
+def test_a_loss_and_metrics_are_functions_and_metrics_have_names(given, message):
+    """Names of functions, and metrics without a name, are refused as soon as the Trainer is made."""
+    with pytest.raises(ConfigError, match=rf"^Trainer: {message}$"):
+        Trainer(MLP((8, 3)), SGD(), **given)
+
+
+def test_a_trainer_whose_init_was_forgotten_says_what_is_missing():
+    """Without `super().__init__` the first use names it; with it other attributes are plain errors."""
+
+    class Mine(Trainer):
+        def __init__(self):
+            self.model = MLP((8, 3))
+
+    remedy = r"begin Mine\.__init__ with super\(\)\.__init__\(model, optimizer, \.\.\.\)$"
+    with pytest.raises(AttributeError, match=rf"^'Mine' object has no attribute 'optimizers'; {remedy}"):
+        Mine().fit(batches(), epochs=1)
+    with pytest.raises(AttributeError, match=r"^'Trainer' object has no attribute 'log_dict'$"):
+        Trainer(MLP((8, 3)), SGD()).log_dict({})
+
+
 def test_a_batch_without_an_array_is_refused():
     """Samples are counted by the first array of a batch; where there is none, the message says so."""
     with pytest.raises(ConfigError, match=r"^a batch of type tuple has no array to count its samples by; make it an"):

@@ -15,6 +15,7 @@ from minitorch.errors import CheckpointError, ConfigError, StateError
 from minitorch.trainer import snapshot
 from minitorch.trainer.background import BackgroundWrite
 from minitorch.trainer.callback import Phase
+from minitorch.trainer.callbacks.monitored import no_metric
 from minitorch.trainer.callbacks.run_files import RunFiles
 from minitorch.trainer.metrics import check_finite
 from minitorch.trainer.nonfinite import check_weights
@@ -92,10 +93,7 @@ class Checkpoint(RunFiles):
         """Note the metric."""
         self._note(metrics)
         if self.monitor is not None and not self._seen and _validated(trainer, self.monitor, metrics):
-            raise ConfigError(
-                f"Checkpoint: no metric is named {self.monitor!r}; there is {', '.join(metrics)} (those of validation "
-                "need a validation loader)"
-            )
+            raise no_metric(self.monitor, metrics, "Checkpoint", "a validation loader")
 
     def on_checkpoint(self, trainer: "Trainer") -> None:
         """Save if it is time, if this step is among the best, or if the run ends here.

@@ -20,11 +20,15 @@ def metric_named(name: str, metrics: Mapping[str, float], owner: str) -> float:
     """
     if name in metrics:
         return metrics[name]
+    raise no_metric(name, metrics, owner, "a validation loader, and a validation in every epoch")
+
+
+def no_metric(name: str, metrics: Mapping[str, float], owner: str, needed: str) -> ConfigError:
+    """The error that says that `owner` watches a metric which is not there, and what those of validation need."""
     near = difflib.get_close_matches(name, metrics, n=1, cutoff=0.7)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    raise ConfigError(
-        f"{owner}: no metric is named {name!r}; {hint}there is {', '.join(metrics)} (those of validation need a "
-        "validation loader, and a validation in every epoch)"
+    return ConfigError(
+        f"{owner}: no metric is named {name!r}; {hint}there is {', '.join(metrics)} (those of validation need {needed})"
     )
 
 
