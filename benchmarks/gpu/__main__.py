@@ -21,6 +21,8 @@ import attrs
 
 from benchmarks import machine
 from benchmarks.gpu import table
+from minitorch.cuda import Device
+from minitorch.errors import DeviceError
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -45,8 +47,8 @@ class Section:
 
 
 SECTIONS = (
-    Section("minitorch", 130, module="with_minitorch"),
-    Section("pytorch", 110, ("torch",), "with_torch"),
+    Section("minitorch", 120, module="with_minitorch"),
+    Section("pytorch", 120, ("torch",), "with_torch"),
     Section("kernels", 35, module="kernels"),
     Section("waits", 25, module="waits"),
     Section("jax", 50, ("jax",), "with_jax"),
@@ -57,8 +59,14 @@ SECTIONS = (
 
 
 def main() -> int:
-    """Run the sections; returns 1 if a test failed or minitorch could not be measured."""
+    """Run the sections; returns 1 if a test failed or minitorch could not be measured, 2 without a GPU."""
     args = _arguments()
+    if not args.fake:
+        try:
+            Device("cuda")
+        except DeviceError as error:
+            print(f"scripts/gpu: {error}", file=sys.stderr)
+            return 2
     out = args.out or (Path(tempfile.mkdtemp(prefix="gpu-dry-")) if args.fake else RESULTS)
     out.mkdir(parents=True, exist_ok=True)
     results = out / ("gpu-dry-run.jsonl" if args.fake else "gpu.jsonl")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import minitorch
 from benchmarks.gpu import table
 from benchmarks.gpu.__main__ import counts
 
@@ -51,6 +52,14 @@ def test_a_dry_run_is_kept_out_of_the_results():
     done = command("--fake", "--out", "benchmarks/results")
     assert done.returncode == 2
     assert "--fake measures nothing, so its results do not go to benchmarks/results" in done.stderr
+
+
+@pytest.mark.skipif(minitorch.cuda.gpu_enable, reason="there is a GPU")
+def test_without_a_gpu_it_says_so():
+    """It writes nothing, and names what is missing."""
+    done = command()
+    assert done.returncode == 2
+    assert "scripts/gpu: Device: 'cuda' was asked for, but CuPy is" in done.stderr
 
 
 def test_a_section_without_time_is_left_out(tmp_path):
