@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from minitorch.trainer.callback import HOOKS, in_order, overrides
+from minitorch.trainer.step import Steps
 
 if TYPE_CHECKING:
     from minitorch.trainer.trainer import Trainer
@@ -47,7 +48,8 @@ def _step(trainer: "Trainer", name: str) -> str:
     """Whose step it is that runs."""
     if name == "backward":
         return "from the loss to the gradients"
-    return str(getattr(type(trainer), name).__qualname__)
+    step = getattr(type(trainer), name)
+    return f"Trainer.{name}" if step is getattr(Steps, name) else str(step.__qualname__)
 
 
 def _newest(trainer: "Trainer") -> list[str]:

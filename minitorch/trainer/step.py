@@ -1,19 +1,89 @@
-"""One training step: loss, gradients, update."""
+"""One training step: what is computed on a batch, and how it is run: loss, gradients, update."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from minitorch import random
 from minitorch.autograd.backward import ones_like
 from minitorch.autograd.primitive import describe
-from minitorch.errors import DTypeError, GraphError, ShapeError
+from minitorch.errors import ConfigError, DTypeError, GraphError, ShapeError
+from minitorch.models import Model
+from minitorch.optimizers import Optimizer
+from minitorch.trainer import batches
+from minitorch.trainer.metrics import RunningMeans
 from minitorch.variable import Variable
 
 if TYPE_CHECKING:
     from minitorch.trainer.trainer import Trainer
 
 UNSCALED = 1.0
+
+
+class Steps:
+    """What a Trainer computes on a batch: the base of Trainer, whose subclasses override it; `train_step` calls it."""
+
+    model: Model
+    optimizers: dict[str, Optimizer]
+    loss: Callable[[Any, Any], Variable] | None
+    metrics: dict[str, Any]
+    means: RunningMeans
+
+    def training_step(self, batch: Any) -> Variable:
+        """Compute the loss of `batch`; by default `loss(model(x), t)` of `(x, t)`, and the metrics."""
+        if self.loss is None:
+            raise ConfigError(
+                f"{type(self).__name__} has no training_step and no loss; override training_step, or give loss=..., "
+                "such as loss=F.softmax_cross_entropy"
+            )
+        x, t = batches.pair(batch)
+        y = self.model(x)
+        for name, metric in self.metrics.items():
+            self.log(name, metric(y, t))
+        return self.loss(y, t)
+
+    def validation_step(self, batch: Any) -> Variable:
+        """Compute the loss of `batch` under `no_grad` and `test_mode`; by default as `training_step`."""
+        return self.training_step(batch)
+
+    def predict_step(self, batch: Any) -> Any:
+        """Compute the output for `batch`; by default `model(x)` of `(x, ...)` or of `x`."""
+        return self.model(batch[0] if isinstance(batch, tuple | list) else batch)
+
+    def optimizer_step(self) -> None:
+        """Update the Parameters, once a step; by default by each optimizer in turn, with the gradients there are.
+
+        Override it where an update is more than that. Networks that are trained against each other are: the gradients
+        that the loop computes are those of `training_step`, and others are computed here.
+
+            def optimizer_step(self):
+                self.optimizers["discriminator"].update()
+                loss = self.generator_loss()
+                self.model.cleargrads()
+                loss.backward()
+                self.optimizers["generator"].update()
+        """
+        for optimizer in self.optimizers.values():
+            optimizer.update()
+
+    def log(self, name: str, value: Any) -> None:
+        """Log one number of the batch under way, whose mean over samples is what callbacks get; or part of a Metric.
+
+        On a GPU it stays there until it is needed, so an array that is changed in place later must be copied.
+
+        Raises:
+            ConfigError: no batch is under way.
+            DTypeError: it is not one number.
+        """
+        self.means.add(name, value.data if isinstance(value, Variable) else value)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            cls = type(self).__name__
+            begun = "hooks" in vars(self)
+            remedy = "" if begun else f"; begin {cls}.__init__ with super().__init__(model, optimizer, ...)"
+            raise AttributeError(f"{cls!r} object has no attribute {name!r}{remedy}", name=name, obj=self)
 
 
 class Stepper(Protocol):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from minitorch.errors import ConfigError
 from minitorch.models import Model
@@ -21,7 +21,7 @@ from minitorch.trainer.replay import Replay, replay
 from minitorch.trainer.run_folder import RunFolders
 from minitorch.trainer.signals import handled
 from minitorch.trainer.state import FitResult, Status, TrainState
-from minitorch.trainer.step import UNSCALED, Stepper, train_step
+from minitorch.trainer.step import UNSCALED, Stepper, Steps, train_step
 from minitorch.trainer.triggers import Budget, Every, check_every
 from minitorch.variable import Variable
 
@@ -29,7 +29,7 @@ LOG_EVERY, VALIDATE_EVERY = Every(steps=50), Every(epochs=1)
 ALL = Limits()
 
 
-class Trainer:
+class Trainer(Steps):
     """Trains a model: subclass it and write `training_step`, or give it a loss.
 
         class MnistTrainer(Trainer):
@@ -114,65 +114,7 @@ class Trainer:
         self.limits = Limits()
         self.hooks = HookLists(self, self.callbacks)
 
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            cls = type(self).__name__
-            begun = "hooks" in vars(self)
-            remedy = "" if begun else f"; begin {cls}.__init__ with super().__init__(model, optimizer, ...)"
-            raise AttributeError(f"{cls!r} object has no attribute {name!r}{remedy}", name=name, obj=self)
-
-    # ---- steps, to be overridden
-
-    def training_step(self, batch: Any) -> Variable:
-        """Compute the loss of `batch`; by default `loss(model(x), t)` of `(x, t)`, and the metrics."""
-        if self.loss is None:
-            raise ConfigError(
-                f"{type(self).__name__} has no training_step and no loss; override training_step, or give loss=..., "
-                "such as loss=F.softmax_cross_entropy"
-            )
-        x, t = batches.pair(batch)
-        y = self.model(x)
-        for name, metric in self.metrics.items():
-            self.log(name, metric(y, t))
-        return self.loss(y, t)
-
-    def validation_step(self, batch: Any) -> Variable:
-        """Compute the loss of `batch` under `no_grad` and `test_mode`; by default as `training_step`."""
-        return self.training_step(batch)
-
-    def predict_step(self, batch: Any) -> Any:
-        """Compute the output for `batch`; by default `model(x)` of `(x, ...)` or of `x`."""
-        return self.model(batch[0] if isinstance(batch, tuple | list) else batch)
-
-    def optimizer_step(self) -> None:
-        """Update the Parameters, once a step; by default by each optimizer in turn, with the gradients there are.
-
-        Override it where an update is more than that. Networks that are trained against each other are: the gradients
-        that the loop computes are those of `training_step`, and others are computed here.
-
-            def optimizer_step(self):
-                self.optimizers["discriminator"].update()
-                loss = self.generator_loss()
-                self.model.cleargrads()
-                loss.backward()
-                self.optimizers["generator"].update()
-        """
-        for optimizer in self.optimizers.values():
-            optimizer.update()
-
-    # ---- what steps and callbacks may call
-
-    def log(self, name: str, value: Any) -> None:
-        """Log one number of the batch under way, whose mean over samples is what callbacks get; or part of a Metric.
-
-        On a GPU it stays there until it is needed, so an array that is changed in place later must be copied.
-
-        Raises:
-            ConfigError: no batch is under way.
-            DTypeError: it is not one number.
-        """
-        self.means.add(name, value.data if isinstance(value, Variable) else value)
+    # ---- what callbacks may call
 
     def read(self, name: str) -> float:
         """The mean of a logged value over the epoch so far; on a GPU this waits for the device.
