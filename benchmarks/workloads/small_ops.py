@@ -240,6 +240,6 @@ WORKLOAD = Workload(
     targets=tuple(
         Target(MINITORCH, over=TORCH, at_most=at_most, column=f"{chain}, {way}")
         for chain in (MIXED, PRODUCTS)
-        for way, at_most in (("forward", 0.65), ("forward and backward", 0.8))
+        for way, at_most in (("forward", 0.65), ("forward and backward", 0.5))
     ),
 )
