@@ -125,7 +125,7 @@ def load(trainer: "Trainer", path: str | PathLike[str]) -> None:
     try:
         trainer.load_state_dict(tree)
     except (StateError, CheckpointError) as error:
-        raise type(error)(f"{path}: {error}") from error
+        raise type(error)(f"{path}: {error}") from error.__cause__  # what is unexpected; ours says all by itself
 
 
 def _optimizers(optimizers: Mapping[str, Optimizer]) -> dict[str, Any]:
@@ -165,7 +165,7 @@ def _loading(what: str) -> Iterator[None]:
         yield
     except (StateError, ConfigError) as error:
         named_already = str(error).startswith(f"{what}: ")
-        raise StateError(str(error) if named_already else f"{what}: {error}") from error
+        raise StateError(str(error) if named_already else f"{what}: {error}") from None
     except MinitorchError:
         raise
     except Exception as error:

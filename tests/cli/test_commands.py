@@ -57,8 +57,8 @@ def test_train(command):
     assert header.split() == ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds", "samples/s"]
     assert len(rows) == 5
     assert end.startswith("completed: 5 epochs done (step 15, ")
-    assert checkpoint == "checkpoint: runs/mnist/001/checkpoints/step-00000015.safetensors"
-    record = RunRecord.read(Path("runs/mnist/001"))
+    assert checkpoint == "checkpoint: runs/mnist-toml/001/checkpoints/step-00000015.safetensors"
+    record = RunRecord.read(Path("runs/mnist-toml/001"))
     assert record.config["model"]["fc_output_sizes"] == [1000, 10]
     status, out, _ = command("train", EXAMPLE, "--epochs", "6", "--resume", "auto")
     assert (status, out.splitlines()[0]) == (0, "resumed after epoch 5, batch 0")

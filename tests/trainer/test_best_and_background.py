@@ -96,6 +96,19 @@ def test_a_metric_that_is_not_there_is_an_error(tmp_path, name, validation, hint
         trainer(Checkpoint(tmp_path, monitor=name)).fit(batches(), validation, epochs=2)
 
 
+def test_a_run_with_monitor_does_not_go_on_without(tmp_path):
+    """The error names the setting, and one line is all there is: no chain of errors of our own."""
+    trainer(Checkpoint(tmp_path, monitor="loss")).fit(batches(), epochs=1)
+    with pytest.raises(
+        StateError,
+        match=r"step-00000004\.safetensors: callback Checkpoint: the state is of a run with Checkpoint\(moni.*\), "
+        "and monitor is None; make it as it was, or go on with the program that made the run$",
+    ) as caught:
+        trainer(Checkpoint(tmp_path)).fit(batches(), epochs=2, resume="auto")
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
 def test_a_metric_of_a_rare_validation_is_waited_for(tmp_path):
     """An epoch without validation is no reason to complain."""
     saver = Checkpoint(tmp_path, monitor="val_loss")
@@ -111,7 +124,7 @@ def test_settings_are_checked(tmp_path):
         Checkpoint(tmp_path, keep=0)
     with pytest.raises(ConfigError, match=r"^Checkpoint: keep_best is 0; it must be an int of at least 1$"):
         Checkpoint(tmp_path, keep_best=0)
-    with pytest.raises(StateError, match="best"):
+    with pytest.raises(StateError, match=r"with Checkpoint\(monitor=\.\.\.\), and monitor is None"):
         Checkpoint(tmp_path).load_state_dict({"best": []})
 
 

@@ -45,13 +45,13 @@ def test_a_new_header_where_columns_change(capsys):
 
 
 def test_small_numbers_keep_their_digits(capsys):
-    """What four places would show nothing of, such as a learning rate, is written with its power of ten."""
+    """What four places would show nothing of is written with its power of ten; large numbers have one place."""
 
     def add(trainer, metrics):
-        metrics |= {"lr": 2.5e-5, "zero": 0.0, "less": -1e-9}
+        metrics |= {"lr": 2.5e-5, "zero": 0.0, "less": -1e-9, "samples/s": 44059.2736}
 
     trainer(at("on_epoch_end", add), ConsoleLogger()).fit(batches(), epochs=1)
-    assert capsys.readouterr().out.splitlines()[1].split()[2:] == ["2.5e-05", "0.0000", "-1.0e-09"]
+    assert capsys.readouterr().out.splitlines()[1].split()[2:] == ["2.5e-05", "0.0000", "-1.0e-09", "44059.3"]
 
 
 def test_the_end_names_the_checkpoint_and_a_resumed_run_says_where_it_goes_on(capsys, tmp_path):

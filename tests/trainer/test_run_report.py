@@ -131,6 +131,24 @@ def test_a_resumed_run_has_all_its_epochs_and_sessions(tmp_path):
     assert page.count("process ") == 2
 
 
+def test_the_legend_names_the_faint_line(tmp_path):
+    """The means of the log intervals, behind those of the epochs, have a key of their own, the last."""
+    trainer(JSONLLogger(tmp_path), log_every=Every(steps=1)).fit(batches(), epochs=2)
+    keys = re.findall(r'<span class="key (c0[ a-z]*)">([a-z ]+)</span>', report_page(tmp_path))
+    assert keys == [("c0", "training"), ("c0 faint", "log interval")]
+
+
+def test_a_learning_rate_is_neither_better_nor_worse(tmp_path):
+    """Its tile has the newest value alone."""
+
+    def rate(trainer, metrics):
+        metrics["lr"] = 0.125
+
+    trainer(at("on_epoch_end", rate), JSONLLogger(tmp_path)).fit(batches(), epochs=2)
+    tiles = re.findall(r'<div class="tile"><span>(\w+)</span><b>[\d.]+</b>(<i>best)?', report_page(tmp_path))
+    assert tiles == [("loss", "<i>best"), ("lr", "")]
+
+
 def test_the_step_budget(tmp_path):
     """What a ThroughputMonitor measured is one bar, with the share of each part; other timings stand below it."""
     finished(tmp_path / "a", ThroughputMonitor())
@@ -143,7 +161,7 @@ def test_the_step_budget(tmp_path):
     assert re.search(r"samples/s\s+[\d,.]+", text_of(page))
     finished(tmp_path / "b")
     assert "Step budget" not in page_of(tmp_path / "b")
-    assert re.search(r"Timings\s+seconds\s+[\d.]+", text_of(page_of(tmp_path / "b")))
+    assert re.search(r"Timings\s+the newest epoch:\s+seconds\s+[\d.]+", text_of(page_of(tmp_path / "b")))
 
 
 # Charts --------------------------------------------------------------------------------------------------------------

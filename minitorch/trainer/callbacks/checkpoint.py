@@ -129,6 +129,11 @@ class Checkpoint(RunFiles):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Compare with these from now on."""
+        if self.monitor is None and "best" in state:
+            raise StateError(
+                "the state is of a run with Checkpoint(monitor=...), and monitor is None; make it as it was, or go on "
+                "with the program that made the run"
+            )
         serialize.check_keys("Checkpoint", () if self.monitor is None else ("best",), state)
         self._best = [(float(value), int(step)) for value, step in state.get("best", [])]
 

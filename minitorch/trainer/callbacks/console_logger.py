@@ -21,7 +21,7 @@ class ConsoleLogger(Callback):
         epoch      loss   seconds
             1    1.9008    1.8114
 
-        completed: 1 epochs done (step 600, 1.8 s, callbacks 0.4%)
+        completed: 1 epoch done (step 600, 1.8 s, callbacks 0.4%)
 
     Where the columns change, there is a new header. What each callback took is in `print(result.bill)`.
     """
@@ -65,5 +65,7 @@ def _width(name: str) -> int:
 
 
 def _number(value: float) -> str:
-    """With four places, or where these would show little of it, such as of a learning rate, with its power of ten."""
+    """With four places, fewer from a thousand on; or, where these show little, as of a rate, with its power of ten."""
+    if abs(value) >= 1000:
+        return f"{value:.1f}"
     return f"{value:.4f}" if value == 0 or abs(value) >= 1e-3 else f"{value:.1e}"

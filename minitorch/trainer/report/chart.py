@@ -45,7 +45,8 @@ def chart(title: str, x_name: str, lines: Sequence[Line]) -> str:
     x = _Axis.around([p[0] for line in lines for p in line.points], LEFT, WIDTH - RIGHT, whole=True)
     y = _Axis.around(_range_of(lines), HEIGHT - BOTTOM, TOP)
     legend = "".join(
-        f'<span class="key c{line.colour}">{escape(line.label)}</span>' for line in lines if not line.faint
+        f'<span class="key c{line.colour}{" faint" * line.faint}">{escape(line.label)}</span>'
+        for line in sorted(lines, key=lambda line: line.faint)
     )
     return (
         f'<figure class="panel"><figcaption><b>{escape(title)}</b>{legend}</figcaption>'

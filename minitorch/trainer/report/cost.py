@@ -13,7 +13,7 @@ def budget(parts: Mapping[str, float], timings: Mapping[str, float]) -> str:
     parts = {name: seconds for name, seconds in parts.items() if seconds > 0}
     bar = _bar(parts) if parts else ""
     rows = "".join(f"<tr><th>{escape(name)}</th><td>{_measured(value)}</td></tr>" for name, value in timings.items())
-    table = f'<table class="facts">{rows}</table>' if rows else ""
+    table = f'<p class="about">the newest epoch:</p><table class="facts">{rows}</table>' if rows else ""
     return f'<div class="card budget">{bar}{table}</div>' if bar or table else ""
 
 

@@ -96,6 +96,9 @@ def _tiles(history: Sequence[Row]) -> str:
         return '<p class="about">No epoch is finished yet.</p>'
     tiles = []
     for name, value in history[-1].items():
+        if name == "lr":  # it is set, and not better or worse
+            tiles.append(f'<div class="tile"><span>lr</span><b>{number(value)}</b></div>')
+            continue
         values = [(row[name], epoch) for epoch, row in enumerate(history, 1) if name in row]
         best, epoch = (
             max(values, key=lambda pair: pair[0])
@@ -194,7 +197,7 @@ def _sessions(sessions: Sequence[Session]) -> str:
                 (f"{session.from_step:,}", "n"),
                 ("" if to is None else f"{int(to):,}", "n"),
                 (session.status or "no end noted", ""),
-                (f"{session.host}, process {session.process}", "d"),
+                (f"{session.host}, process {session.process}", "w"),
             ]
         )
     return _table(["begun", ("from step", "n"), ("to step", "n"), "ended", "where"], rows)
