@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from minitorch.cuda import as_numpy
-from minitorch.errors import CheckpointError, ConfigError, StateError
-from minitorch.trainer import snapshot
+from minitorch.errors import CheckpointError, ConfigError
 from minitorch.trainer.callback import Callback, HookLists, Phase, named
-from minitorch.trainer.callbacks.checkpoint import Checkpoint
+from minitorch.trainer.callbacks.checkpoint import Checkpoint, load_newest
 from minitorch.trainer.callbacks.run_files import RunFiles
 from minitorch.trainer.loop import Loop
 from minitorch.trainer.metrics import RunningMeans
@@ -138,17 +137,9 @@ def _load_before(trainer: "Trainer", step: int) -> Path:
     if not savers:
         raise ConfigError("replay: the Trainer has no Checkpoint callback, in whose folder checkpoints are looked for")
     files = savers[0].files()
-    errors = []
-    for path in reversed(files):
-        if int(path.stem[5:]) < step:
-            try:
-                snapshot.load(trainer, path)
-            except StateError:
-                raise
-            except CheckpointError as error:
-                errors.append(error)
-            else:
-                return path
+    path, errors = load_newest(trainer, [path for path in files if int(path.stem[5:]) < step])
+    if path is not None:
+        return path
     if errors:
         raise CheckpointError(f"replay: no checkpoint before step {step} is valid; the newest: {errors[0]}")
     there = ", ".join(str(int(path.stem[5:])) for path in files) or "none"

@@ -90,7 +90,7 @@ class RunFolders:
                 record.write(folder)
         except CheckpointError as second:  # the disk is full or fails; the result, or the first error, says more
             if error is None:
-                warnings.warn(str(second), stacklevel=3)
+                warnings.warn(str(second), stacklevel=4)
             else:
                 error.add_note(str(second))
         finally:

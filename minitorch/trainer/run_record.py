@@ -166,7 +166,7 @@ def resumed(trainer: "Trainer", folder: Path) -> RunRecord:
     try:
         record = RunRecord.read(folder)
     except CheckpointError as error:
-        warnings.warn(f"{error}; a new record is begun", stacklevel=4)
+        warnings.warn(f"{error}; a new record is begun", stacklevel=5)
         record = None
     if record is None:
         return RunRecord.begin(trainer)

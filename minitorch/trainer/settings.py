@@ -1,11 +1,29 @@
 """Checks of settings, with errors that name the remedy; those of a callback are made as attrs calls them."""
 
+import functools
+import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from minitorch.errors import ConfigError
 
 Validator = Callable[[Any, Any, Any], None]
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def tells_arguments(method: Callable[P, R]) -> Callable[P, R]:
+    """`method`, which lists what it takes when it is given an argument by another name, as of other frameworks."""
+    names = list(inspect.signature(method).parameters)[1:]
+
+    @functools.wraps(method)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        for name in kwargs:
+            if name not in names:
+                raise TypeError(f"{method.__qualname__} takes no argument {name!r}; it takes {', '.join(names)}")
+        return method(*args, **kwargs)
+
+    return checked
 
 
 def check_number(what: str, value: Any, kind: type, least: float | None = None) -> None:

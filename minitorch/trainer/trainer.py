@@ -19,6 +19,7 @@ from minitorch.trainer.loop import Loop, aside, evaluated, started
 from minitorch.trainer.metrics import RunningMeans, checked_loss, checked_metrics
 from minitorch.trainer.replay import Replay, replay
 from minitorch.trainer.run_folder import RunFolders
+from minitorch.trainer.settings import tells_arguments
 from minitorch.trainer.signals import handled
 from minitorch.trainer.state import FitResult, Status, TrainState
 from minitorch.trainer.step import UNSCALED, Stepper, Steps, train_step
@@ -78,6 +79,7 @@ class Trainer(Steps):
         super().__init_subclass__(**kwargs)
         check_hooks(cls, Trainer)
 
+    @tells_arguments
     def __init__(
         self,
         model: Model,
@@ -163,6 +165,7 @@ class Trainer(Steps):
 
     # ---- entry points
 
+    @tells_arguments
     def fit(
         self,
         train_loader: Iterable[Any],

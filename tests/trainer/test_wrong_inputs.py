@@ -198,6 +198,22 @@ def test_a_loss_and_metrics_are_functions_and_metrics_have_names(given, message)
         Trainer(MLP((8, 3)), SGD(), **given)
 
 
+def test_arguments_of_other_frameworks_are_answered_with_those_there_are():
+    """`max_epochs=` and the like, given to the Trainer or to `fit`."""
+    with pytest.raises(
+        TypeError,
+        match=r"^Trainer\.__init__ takes no argument 'max_epochs'; it takes model, optimizer, loss, metrics, "
+        r"callbacks, log_every, validate_every$",
+    ):
+        Trainer(MLP((8, 3)), SGD(), max_epochs=5)
+    with pytest.raises(
+        TypeError,
+        match=r"^Trainer\.fit takes no argument 'validation_data'; it takes train_loader, validation, epochs, steps, "
+        r"seconds, resume, limits$",
+    ):
+        trainer().fit(batches(), validation_data=batches(), epochs=1)
+
+
 def test_a_trainer_whose_init_was_forgotten_says_what_is_missing():
     """Without `super().__init__` the first use names it; with it other attributes are plain errors."""
 

@@ -3,7 +3,7 @@
 import math
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -198,8 +198,26 @@ def restore(trainer: "Trainer", resume: str | PathLike[str]) -> None:
     savers = [c for c in trainer.callbacks if isinstance(c, Checkpoint)]
     if not savers:
         raise ConfigError('fit: resume="auto" needs a Checkpoint callback, whose folder it looks in; or give a path')
-    errors: list[CheckpointError] = []
     files = savers[0].files()
+    path, errors = load_newest(trainer, files)
+    if path is not None:
+        if errors:
+            reasons = "; ".join(map(str, errors))
+            warnings.warn(f"resumed from {path}, because newer ones are damaged: {reasons}", stacklevel=5)
+        trainer.checkpoint = path
+    elif errors:
+        raise CheckpointError(
+            f"none of the {len(files)} checkpoints in {savers[0].folder} is valid; the newest: {errors[0]}"
+        )
+
+
+def load_newest(trainer: "Trainer", files: Sequence[Path]) -> tuple[Path | None, list[CheckpointError]]:
+    """Load the last of `files` that is valid, if any; returns it, and what is wrong with those after it.
+
+    Raises:
+        StateError: it is of another model, optimizer, loader or list of callbacks.
+    """
+    errors: list[CheckpointError] = []
     for path in reversed(files):
         try:
             snapshot.load(trainer, path)
@@ -207,13 +225,6 @@ def restore(trainer: "Trainer", resume: str | PathLike[str]) -> None:
             raise
         except CheckpointError as error:
             errors.append(error)
-            continue
-        if errors:
-            reasons = "; ".join(map(str, errors))
-            warnings.warn(f"resumed from {path}, because newer ones are damaged: {reasons}", stacklevel=4)
-        trainer.checkpoint = path
-        return
-    if errors:
-        raise CheckpointError(
-            f"none of the {len(files)} checkpoints in {savers[0].folder} is valid; the newest: {errors[0]}"
-        )
+        else:
+            return path, errors
+    return None, errors
