@@ -208,7 +208,7 @@ def checked(callbacks: Iterable[Callback]) -> list[Callback]:
     """The callbacks as a new list.
 
     Raises:
-        ConfigError: there is something else among them.
+        ConfigError: there is something else among them, or the same one twice.
     """
     if isinstance(callbacks, Callback):
         raise ConfigError(f"Trainer: callbacks is {callbacks!r}; give a list: callbacks=[{callbacks!r}]")
@@ -219,6 +219,8 @@ def checked(callbacks: Iterable[Callback]) -> list[Callback]:
             raise ConfigError(f"Trainer: callback {name} is a class; give an instance: {name}(...)")
         if not isinstance(callback, Callback):
             raise ConfigError(f"Trainer: {callback!r} is no Callback; give instances of subclasses of Callback")
+        if sum(other is callback for other in found) > 1:
+            raise ConfigError(f"Trainer: one and the same {callback!r} is twice among the callbacks; leave one out")
     return found
 
 

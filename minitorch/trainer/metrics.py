@@ -276,6 +276,8 @@ def checked_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(metrics, Mapping):
         raise ConfigError(f'Trainer: metrics is {metrics!r}; give them by name: metrics={{"accuracy": F.accuracy}}')
     for name, metric in metrics.items():
+        if name == "loss":
+            raise ConfigError("Trainer: a metric is named 'loss', as the loss itself is; give it another name")
         if isinstance(metric, type):
             raise ConfigError(f"Trainer: metric {name!r} is a class; give an instance: {metric.__name__}(...)")
         if not callable(metric):

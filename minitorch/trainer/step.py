@@ -8,6 +8,7 @@ from minitorch import random
 from minitorch.autograd.backward import ones_like
 from minitorch.autograd.primitive import describe
 from minitorch.errors import ConfigError, DTypeError, GraphError, ShapeError
+from minitorch.layers import Layer
 from minitorch.models import Model
 from minitorch.optimizers import Optimizer
 from minitorch.trainer import batches
@@ -28,6 +29,7 @@ class Steps:
     loss: Callable[[Any, Any], Variable] | None
     metrics: dict[str, Any]
     means: RunningMeans
+    stage: str
 
     def training_step(self, batch: Any) -> Variable:
         """Compute the loss of `batch`; by default `loss(model(x), t)` of `(x, t)`, and the metrics."""
@@ -72,9 +74,14 @@ class Steps:
         On a GPU it stays there until it is needed, so an array that is changed in place later must be copied.
 
         Raises:
-            ConfigError: no batch is under way.
+            ConfigError: no batch is under way; or it is named "loss" while training, as what `training_step` returns.
             DTypeError: it is not one number.
         """
+        if name == "loss" and self.stage == "train":
+            raise ConfigError(
+                "log: 'loss' is the mean of what training_step returns, and logged without asking; leave this line "
+                "out, or give another name to another value"
+            )
         self.means.add(name, value.data if isinstance(value, Variable) else value)
 
     if not TYPE_CHECKING:
@@ -165,3 +172,16 @@ def check_loss(owner: str, loss: Any) -> None:
             f"{owner}.training_step returned a constant; compute the loss from the model's output as Variables, not "
             "from their .data, and outside no_grad"
         )
+
+
+def checked_model(model: Model) -> Model:
+    """`model` itself.
+
+    Raises:
+        ConfigError: it is no model.
+    """
+    if isinstance(model, type):
+        raise ConfigError(f"Trainer: model is the class {model.__name__}; give an instance: {model.__name__}(...)")
+    if not isinstance(model, Layer):
+        raise ConfigError(f"Trainer: model is {model!r}; give an instance of a Model, such as MLP((1000, 10))")
+    return model

@@ -22,7 +22,7 @@ from minitorch.trainer.run_folder import RunFolders
 from minitorch.trainer.settings import tells_arguments
 from minitorch.trainer.signals import handled
 from minitorch.trainer.state import FitResult, Status, TrainState
-from minitorch.trainer.step import UNSCALED, Stepper, Steps, train_step
+from minitorch.trainer.step import UNSCALED, Stepper, Steps, checked_model, train_step
 from minitorch.trainer.triggers import Budget, Every, check_every
 from minitorch.variable import Variable
 
@@ -91,7 +91,7 @@ class Trainer(Steps):
         log_every: Every = LOG_EVERY,
         validate_every: Every = VALIDATE_EVERY,
     ) -> None:
-        self.model = model
+        self.model = checked_model(model)
         self.optimizers = optimizers.by_name(optimizer, model)
         self.loss = checked_loss(loss)
         self.metrics = checked_metrics({} if metrics is None else metrics)
@@ -192,11 +192,13 @@ class Trainer(Steps):
             How it ended, with the metrics of every epoch. The first SIGINT or SIGTERM ends it at the next safe point.
 
         Raises:
-            ConfigError: no end is given, or it is not positive, or there is no optimizer; or a folder has files of an
-                earlier run, which this one neither goes on with nor may overwrite.
+            ConfigError: no end is given, or it is not positive, or there is no optimizer; or the Trainer is under way;
+                or a folder has files of an earlier run, which this one neither goes on with nor may overwrite.
             DataError: the loader has no batch.
             InUseError: another run is writing to a folder of this one.
         """
+        if self.stage != "idle":
+            raise ConfigError("fit: this Trainer is under way already; for a run inside of its hooks make another one")
         if not self.optimizers:
             raise ConfigError("fit: the Trainer has no optimizer; give one, such as optimizers.SGD(0.01)")
         self.limits = check_limits(limits)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from small_runs import batches, loader, samples, trainer
+from small_runs import at, batches, loader, samples, trainer
 
 import fake_cupy
 import minitorch.functions as F
@@ -198,6 +198,59 @@ def test_a_loss_and_metrics_are_functions_and_metrics_have_names(given, message)
         Trainer(MLP((8, 3)), SGD(), **given)
 
 
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (MLP, r"the class MLP; give an instance: MLP\(\.\.\.\)"),
+        ("mlp", r"'mlp'; give an instance of a Model, such as MLP\(\(1000, 10\)\)"),
+    ],
+)
+def test_what_is_no_model_is_refused(model, message):
+    """A class, and anything else that is no layer."""
+    with pytest.raises(ConfigError, match=rf"^Trainer: model is {message}$"):
+        Trainer(model, SGD(), loss=F.softmax_cross_entropy)
+
+
+def test_the_name_loss_is_taken():
+    """A metric or a logged value of that name would be mixed with the loss that `training_step` returns."""
+
+    class Logging(Trainer):
+        def training_step(self, batch):
+            loss = F.softmax_cross_entropy(self.model(batch[0]), batch[1])
+            self.log("loss", loss)
+            return loss
+
+    with pytest.raises(
+        ConfigError, match=r"^Trainer: a metric is named 'loss', as the loss itself is; give it another"
+    ):
+        trainer(metrics={"loss": F.accuracy})
+    with pytest.raises(
+        ConfigError, match=r"^log: 'loss' is the mean of what training_step returns, and logged without"
+    ):
+        trainer(cls=Logging).fit(batches(), epochs=1)
+
+
+def test_fit_inside_of_fit_is_refused():
+    """A hook that calls `fit` of the same Trainer would mix two runs; afterwards the Trainer is free again."""
+    inner = at("on_epoch_end", lambda trainer, metrics: trainer.fit(batches(), epochs=5))
+    run = trainer(inner)
+    with pytest.raises(
+        ConfigError, match=r"^fit: this Trainer is under way already; for a run inside of its hooks make"
+    ):
+        run.fit(batches(), epochs=1)
+    assert run.stage == "idle"
+
+
+def test_one_callback_is_not_given_twice():
+    """The same object twice would count everything twice; two of a class are two."""
+    stopping = EarlyStopping("loss")
+    with pytest.raises(
+        ConfigError, match=r"^Trainer: one and the same EarlyStopping\(.*\) is twice among the callbacks"
+    ):
+        trainer(stopping, stopping)
+    trainer(stopping, EarlyStopping("loss"))
+
+
 def test_arguments_of_other_frameworks_are_answered_with_those_there_are():
     """`max_epochs=` and the like, given to the Trainer or to `fit`."""
     with pytest.raises(
@@ -222,7 +275,7 @@ def test_a_trainer_whose_init_was_forgotten_says_what_is_missing():
             self.model = MLP((8, 3))
 
     remedy = r"begin Mine\.__init__ with super\(\)\.__init__\(model, optimizer, \.\.\.\)$"
-    with pytest.raises(AttributeError, match=rf"^'Mine' object has no attribute 'optimizers'; {remedy}"):
+    with pytest.raises(AttributeError, match=rf"^'Mine' object has no attribute 'stage'; {remedy}"):
         Mine().fit(batches(), epochs=1)
     with pytest.raises(AttributeError, match=r"^'Trainer' object has no attribute 'log_dict'$"):
         Trainer(MLP((8, 3)), SGD()).log_dict({})
