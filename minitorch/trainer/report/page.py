@@ -197,7 +197,7 @@ def _sessions(sessions: Sequence[Session]) -> str:
                 (f"{session.from_step:,}", "n"),
                 ("" if to is None else f"{int(to):,}", "n"),
                 (session.status or "no end noted", ""),
-                (f"{session.host}, process {session.process}", "w"),
+                (f"{session.host}, process {session.process}", "d"),
             ]
         )
     return _table(["begun", ("from step", "n"), ("to step", "n"), "ended", "where"], rows)
