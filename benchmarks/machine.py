@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,9 +32,26 @@ def describe() -> dict[str, str]:
     }
 
 
-def load_average() -> float | None:
-    """How many processes wanted to run, on average over the last minute; None on Windows."""
-    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+def busy_cores(seconds: float = 1.0) -> float | None:
+    """How many cores others kept busy while this process slept for so long; None where the system does not tell.
+
+    The load average would still count the workload before, for a minute after its end.
+    """
+    before = _processor_time()
+    time.sleep(seconds)
+    after = _processor_time()
+    if before is None or after is None or after[1] == before[1]:
+        return None
+    return round((1 - (after[0] - before[0]) / (after[1] - before[1])) * (os.cpu_count() or 1), 2)
+
+
+def _processor_time() -> tuple[int, int] | None:
+    """Idle time and all time of all processors since the start, in ticks; what a hypervisor took is not idle."""
+    try:
+        ticks = [int(word) for word in Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:9]]
+    except (OSError, ValueError):
+        return None
+    return ticks[3] + ticks[4], sum(ticks)
 
 
 def _processor() -> str:

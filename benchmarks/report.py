@@ -9,7 +9,7 @@ import attrs
 from benchmarks.results import GRADIENT_TOLERANCE, TOLERANCE, Entry, Results, Spread
 from benchmarks.workload import STEP, UNITS, Target
 
-IDLE = 0.5  # the load average up to which a machine counts as idle
+IDLE = 0.2  # cores that others keep busy, up to which a machine counts as idle
 
 
 def write(results: Results, folder: Path, command: str) -> str:
@@ -28,8 +28,13 @@ def markdown(results: Results, command: str) -> str:
     sizes = ", ".join(f"{name} {value}" for name, value in results.sizes.items())
     lines = [f"# {results.name}: {workload.title}", "", workload.about, ""]
     lines += [f"Measured by `{command}`{f', with {sizes}' if sizes else ''}.", ""]
-    if results.load_average is None or results.load_average > IDLE:
-        lines += [f"**The machine was not idle: load average {results.load_average}. Do not quote these times.**", ""]
+    if results.busy_cores is None:
+        lines += ["**Nobody knows whether the machine was idle. Do not quote these times.**", ""]
+    elif results.busy_cores > IDLE:
+        lines += [
+            f"**The machine was not idle: others used {results.busy_cores} cores. Do not quote these times.**",
+            "",
+        ]
     for column in results.columns:
         lines += [*_table(results, column), ""]
     lines += [*_checks(results), ""]
@@ -39,7 +44,7 @@ def markdown(results: Results, command: str) -> str:
     lines += ["## Machine and versions", ""]
     lines += [f"- {name}: {value}" for name, value in results.machine.items()]
     lines += [f"- {name}: {version}" for name, version in sorted(_versions(results).items())]
-    lines += [f"- threads in use: {_threads(results)}", f"- load average before: {results.load_average}", ""]
+    lines += [f"- threads in use: {_threads(results)}", f"- cores that others used before: {results.busy_cores}", ""]
     lines += _rounds(results)
     return "\n".join(lines) + "\n"
 
@@ -52,7 +57,7 @@ def as_dict(results: Results, command: str) -> dict[str, Any]:
         "command": command,
         "sizes": results.sizes,
         "machine": results.machine,
-        "load_average": results.load_average,
+        "busy_cores": results.busy_cores,
         "reference": results.workload.reference,
         "contestants": [_entry(results, entry) for entry in results.entries],
         "skipped": results.skipped,

@@ -59,7 +59,7 @@ class Results:
         skipped: by name of the contestant, what is not installed.
         sizes: what each contestant was called with.
         machine: where it ran.
-        load_average: how many processes wanted to run in the minute before; None where that is unknown.
+        busy_cores: how many cores others used in the second before; None where that is unknown.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Results:
     skipped: dict[str, str]
     sizes: dict[str, int]
     machine: dict[str, str]
-    load_average: float | None
+    busy_cores: float | None
 
     @property
     def finished(self) -> list[Entry]:

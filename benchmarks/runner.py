@@ -85,7 +85,7 @@ def run(module: str, *, rounds: int, quick: bool, only: Sequence[str] = (), say:
     wanted = [c for c in workload.contestants if not only or any(text.lower() in c.name.lower() for text in only)]
     skipped = {c.name: ", ".join(c.missing()) for c in wanted if c.missing()}
     sizes = dict(workload.quick if quick else workload.sizes)
-    load_average, begun = machine.load_average(), time.perf_counter()
+    busy_cores, begun = machine.busy_cores(), time.perf_counter()
     entrants = [Entrant(module, c, rounds + 1, sizes) for c in wanted if c.name not in skipped]
     try:
         for entrant in entrants:
@@ -108,7 +108,7 @@ def run(module: str, *, rounds: int, quick: bool, only: Sequence[str] = (), say:
         skipped=skipped,
         sizes=sizes,
         machine=machine.describe(),
-        load_average=load_average,
+        busy_cores=busy_cores,
     )
 
 
