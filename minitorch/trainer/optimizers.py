@@ -16,7 +16,8 @@ def by_name(given: Any, model: Model) -> dict[str, Optimizer]:
     """Optimizers as `Trainer` is given them: none, one for the whole model, or one for each part of it that is named.
 
     Raises:
-        ConfigError: something is no optimizer, or the model has no part of the name of one that is not set up yet.
+        ConfigError: something is no optimizer, or is set up for another model; or the model has no part of the name of
+            one that is not set up yet.
     """
     if given is None:
         return {}
@@ -62,4 +63,9 @@ def _set_up(optimizer: Any, model: Model, name: str) -> Optimizer:
                 "it as an attribute of the model, or set it up for what it updates: optimizer.setup(layer)"
             )
         optimizer.setup(part)
+    elif not {id(p) for p in optimizer.target.params()} & {id(p) for p in model.params()}:
+        raise ConfigError(
+            f"Trainer: {type(optimizer).__name__} is set up for {optimizer.target!r}, which has no Parameter of this "
+            f"{type(model).__name__}; give an optimizer that is not set up, or call setup(...) with this model"
+        )
     return optimizer

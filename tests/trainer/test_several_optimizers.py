@@ -62,9 +62,8 @@ def test_parts_of_parts_are_named_with_a_dot():
 
 def test_the_optimizer_is_the_only_one():
     """`trainer.optimizer` is the one that was given, and asks for a name where there are several."""
-    only = SGD(0.1)
-    assert trainer(optimizer=only).optimizer is only
-    assert trainer(optimizer={"l0": only}, model=MLP((4, 3))).optimizer is only
+    for only, given in ((one := SGD(0.1), one), (one := SGD(0.1), {"l0": one})):
+        assert trainer(optimizer=given).optimizer is only
     with pytest.raises(ConfigError, match=r"several optimizers \(l0, l1\); name one: trainer\.optimizers\[\.\.\.\]"):
         _ = trainer(optimizer=two()).optimizer
 

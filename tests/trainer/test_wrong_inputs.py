@@ -98,6 +98,18 @@ def test_an_optimizer_that_is_none_is_refused(optimizer):
         Trainer(MLP((3,)), optimizer)
 
 
+def test_an_optimizer_of_another_model_is_refused():
+    """One that is set up for a model of the same kind would update that, and the Trainer's never."""
+    other = MLP((3,))
+    with pytest.raises(
+        ConfigError,
+        match=r"^Trainer: SGD is set up for MLP\(.*\), which has no Parameter of this MLP; give an optimizer that is "
+        r"not set up, or call setup\(\.\.\.\) with this model$",
+    ):
+        Trainer(MLP((3,)), SGD().setup(other))
+    assert Trainer(other, SGD().setup(other)).optimizer is not None
+
+
 # Data ----------------------------------------------------------------------------------------------------------------
 
 
