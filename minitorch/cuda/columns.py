@@ -47,7 +47,7 @@ def im2col(x: Array, window: Window, *, by_image: bool = True) -> Array:
     if takes(x):
         sizes = window.kernel, window.stride, window.pad, window.dilation
         return columns.im2col(contiguous(x), *sizes, by_image=by_image).reshape([shape[i] for i in order])
-    return contiguous(_as_met(x, window, shape).transpose(order))
+    return contiguous(as_met(x, window).transpose(order))
 
 
 def col2im(col: Array, window: Window, size: Pair) -> Array:
@@ -65,9 +65,13 @@ def col2im(col: Array, window: Window, size: Pair) -> Array:
     return x
 
 
-def _as_met(x: Array, window: Window, shape: tuple[int, ...]) -> Array:
-    """See x (N, C, H, W) as the window meets it: a view, of a copy where zeros go around."""
+def as_met(x: Array, window: Window) -> Array:
+    """See x (N, C, H, W), on a device or the host, as the window meets it: a view, of a copy where zeros go around.
+
+    (N, C, KH, KW, OH, OW).
+    """
     xp, ((sh, sw), (dh, dw), (ph, pw)) = xp_of(x), (window.stride, window.dilation, window.pad)
+    shape = (*x.shape[:2], *window.kernel, *window.positions(x.shape[2:]))
     if ph or pw:
         n, c, height, width = x.shape
         padded = xp.zeros((n, c, height + 2 * ph, width + 2 * pw), x.dtype)

@@ -1,7 +1,5 @@
 """The pixels under each position of a sliding kernel, gathered, and added back: each the adjoint of the other."""
 
-from typing import Any
-
 import numpy as np
 
 from minitorch.autograd.node import Array
@@ -16,7 +14,7 @@ def im2col(x: Array, *, window: Window) -> Array:
     """Gather from x (N, C, H, W), zeros around it: (N, C, KH, KW, OH, OW)."""
     if xp_of(x) is not np:
         return columns.im2col(x, window)
-    met = _as_met(x, window)
+    met = columns.as_met(x, window)
     if not met.size:
         return np.zeros(met.shape, x.dtype)
     col = np.empty(met.shape, x.dtype)
@@ -45,17 +43,3 @@ def col2im(col: Array, *, window: Window, size: Pair) -> Array:
 
 im2col.defvjp(lambda g, y, x, window: col2im(g, window=window, size=x.shape[2:]))
 col2im.defvjp(lambda g, y, col, window, size: im2col(g, window=window))
-
-
-def _as_met(x: Array, window: Window) -> Any:
-    """See x (N, C, H, W) as the kernel meets it, (N, C, KH, KW, OH, OW): a view, of a copy where zeros go around."""
-    (kh, kw), (sh, sw), (dh, dw), (ph, pw) = window.kernel, window.stride, window.dilation, window.pad
-    positions = window.positions(x.shape[2:])
-    if ph or pw:
-        n, c, height, width = x.shape
-        padded = np.zeros((n, c, height + 2 * ph, width + 2 * pw), x.dtype)
-        padded[:, :, ph : ph + height, pw : pw + width] = x
-        x = padded
-    n, c, h, w = x.strides
-    strides = (n, c, h * dh, w * dw, h * sh, w * sw)
-    return np.lib.stride_tricks.as_strided(x, (*x.shape[:2], kh, kw, *positions), strides)
