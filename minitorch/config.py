@@ -1,4 +1,4 @@
-"""The two flags of the framework, and the context managers that set them.
+"""The flags of the framework, and the context managers that set them.
 
 The flags are per thread: a worker thread that computes under `no_grad` changes nothing for the thread that trains.
 """
@@ -11,14 +11,22 @@ from minitorch.errors import ConfigError
 
 
 class _Config(threading.local):
-    """The flags `enable_backprop` (record operations for backward) and `train` (dropout, batch norm)."""
+    """The flags of a thread.
+
+    Attributes:
+        enable_backprop: record operations for backward.
+        train: compute as in training (dropout, batch norm).
+        use_onednn: let oneDNN compute on the host where it is installed (the extra `fast`) and fits.
+    """
 
     enable_backprop: bool
     train: bool
+    use_onednn: bool
 
     def __init__(self) -> None:  # in every thread
         self.enable_backprop = True
         self.train = True
+        self.use_onednn = True
 
 
 Config = _Config()
@@ -29,7 +37,7 @@ def using_config(name: str, value: bool) -> Iterator[None]:
     """Set flag `name` to `value` inside a `with` block or a decorated function, then put it back.
 
     Args:
-        name: "enable_backprop" or "train".
+        name: "enable_backprop", "train" or "use_onednn".
         value: the value inside the block.
 
     Raises:

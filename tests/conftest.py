@@ -75,9 +75,9 @@ def xp(device: Backend) -> Any:
 def _same_start() -> Iterator[None]:
     """Every test starts with seed 0 and the flags on, and leaves them so."""
     minitorch.random.seed(0)
-    flags = Config.enable_backprop, Config.train
+    flags = Config.enable_backprop, Config.train, Config.use_onednn
     yield
-    Config.enable_backprop, Config.train = flags
+    Config.enable_backprop, Config.train, Config.use_onednn = flags
     minitorch.random.seed(0)
 
 

@@ -1,4 +1,4 @@
-"""The two flags: set in blocks and by decorators, put back in any case, one for each thread."""
+"""The flags: set in blocks and by decorators, put back in any case, one for each thread."""
 
 import threading
 
@@ -9,7 +9,7 @@ from minitorch.errors import ConfigError
 
 
 def flags():
-    """Both flags as they are now."""
+    """The two flags of most use, as they are now."""
     return Config.enable_backprop, Config.train
 
 
@@ -59,7 +59,9 @@ def test_an_exception_puts_the_flag_back():
 def test_unknown_flags_are_named():
     """A misspelt flag is an error that lists those there are, and nothing is set."""
     with (
-        pytest.raises(ConfigError, match=r"^using_config: no flag 'trian'; the flags are enable_backprop, train$"),
+        pytest.raises(
+            ConfigError, match=r"^using_config: no flag 'trian'; the flags are enable_backprop, train, use_onednn$"
+        ),
         using_config("trian", False),
     ):
         pass

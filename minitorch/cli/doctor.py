@@ -15,6 +15,7 @@ import numpy as np
 
 from minitorch import cuda, datasets
 from minitorch.cpu import blas
+from minitorch.cpu.onednn import library as onednn
 from minitorch.cpu.threads import get_num_threads
 from minitorch.datasets.download import cache_dir, checkout_data
 from minitorch.errors import MinitorchError
@@ -65,6 +66,9 @@ def _host() -> Iterator[Finding]:
     if threads is not None and threads > cores:
         remedy = f"!more threads than cores make each other wait: export OPENBLAS_NUM_THREADS={cores}"
     yield "BLAS", how, remedy
+    found = onednn.find()
+    remedy = "" if found.library is not None else "pip install minitorch[fast] (Linux, x86-64)"
+    yield "oneDNN", found.how if found.library is not None else f"not used: {found.how}", remedy
     yield "threads of kernels", str(get_num_threads()), ""
     yield "float32 products", f"{_gigaflops():.0f} GFLOP/s", ""
     slower = _denormals()

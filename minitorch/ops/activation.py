@@ -9,6 +9,7 @@ import numpy as np
 from minitorch.autograd.fused import Fused
 from minitorch.autograd.node import Array
 from minitorch.autograd.primitive import primitive
+from minitorch.cpu.onednn import eltwise
 from minitorch.cpu.threads import parallel
 from minitorch.cuda import kernels, xp_of
 from minitorch.ops.elementwise import exp, sigmoid, tanh, where
@@ -159,6 +160,8 @@ def _gelu_backward_kernel(g: Array, below: Array, a: Array) -> tuple[Array]:
 def _gelu_forward(a: Array) -> tuple[Array, Any]:
     if kernels.takes(a):
         return kernels.bias_activation(kernels.contiguous(a), None, "gelu"), None
+    if eltwise.takes("gelu_erf", a):
+        return eltwise.forward("gelu_erf", a), None
     return _by_blocks(_gelu_kernel, a)
 
 
@@ -166,6 +169,8 @@ def _gelu_backward(g: Array, y: Array, below: Any, wanted: tuple[bool, ...], a: 
     if kernels.takes(a):
         g, a = kernels.contiguous(g), kernels.contiguous(a)
         return (kernels.bias_activation_backward(g, a, None, "gelu", bias=False)[0],)
+    if below is None:
+        return (eltwise.backward("gelu_erf", g, a),)
     return _by_blocks(_gelu_backward_kernel, g, below, a)
 
 
@@ -209,10 +214,22 @@ def _gelu_tanh_backward_kernel(g: Array, t: Array, a: Array) -> tuple[Array]:
     return (d,)
 
 
+def _gelu_tanh_forward(a: Array) -> tuple[Array, Any]:
+    if eltwise.takes("gelu_tanh", a):
+        return eltwise.forward("gelu_tanh", a), None
+    return _by_blocks(_gelu_tanh_kernel, a)
+
+
+def _gelu_tanh_backward(g: Array, y: Array, t: Any, wanted: tuple[bool, ...], a: Array) -> tuple[Array, ...]:
+    if t is None:
+        return (eltwise.backward("gelu_tanh", g, a),)
+    return _by_blocks(_gelu_tanh_backward_kernel, g, t, a)
+
+
 gelu_tanh = Fused(
     reference=gelu_tanh_reference,
-    forward=lambda a: _by_blocks(_gelu_tanh_kernel, a),
-    backward=lambda g, y, t, wanted, a: _by_blocks(_gelu_tanh_backward_kernel, g, t, a),
+    forward=_gelu_tanh_forward,
+    backward=_gelu_tanh_backward,
     argnums=(0,),
     name="gelu_tanh",
 )

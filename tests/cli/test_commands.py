@@ -193,7 +193,18 @@ def test_doctor(command):
     status, out, _ = command("doctor")
     assert status == 0
     words = [line.split("  ")[0] for line in out.splitlines()]
-    for what in ("python", "numpy", "processor", "cores", "BLAS", "denormal numbers", "GPU", "disk", "checkpoints"):
+    for what in (
+        "python",
+        "numpy",
+        "processor",
+        "cores",
+        "BLAS",
+        "oneDNN",
+        "denormal numbers",
+        "GPU",
+        "disk",
+        "checkpoints",
+    ):
         assert what in words
     assert out.splitlines()[-1] == "all that is needed works"
     from minitorch.cli import doctor
@@ -201,6 +212,18 @@ def test_doctor(command):
     for extra, module in doctor.EXTRAS.items():
         if doctor.find_spec(module) is None:
             assert f"-> pip install minitorch[{extra}]" in out
+
+
+def test_doctor_says_why_onednn_is_not_used(command, monkeypatch):
+    """A library that is there and not used is told with the reason; that is nothing wrong."""
+    from minitorch.cli import doctor
+
+    found = doctor.onednn.Found(None, "3.2.0, TBB, libdnnl.so.3: only version 3 with OpenMP is used")
+    monkeypatch.setattr(doctor.onednn, "find", lambda: found)
+    status, out, _ = command("doctor")
+    assert status == 0
+    assert re.search(r"^oneDNN +not used: 3\.2\.0, TBB, libdnnl\.so\.3: only version 3 with OpenMP is used$", out, re.M)
+    assert "-> pip install minitorch[fast]" in out
 
 
 def test_doctor_finds_what_is_wrong(command, tmp_path, monkeypatch):
