@@ -1,6 +1,7 @@
-"""How many threads the BLAS library under NumPy uses: read and set through its own functions, where it has them.
+"""The BLAS library under NumPy by its own functions: how many threads it uses, and what takes NumPy more passes.
 
-Nothing needs this to work: with a library that does not obey (Apple's Accelerate), its threads are left to it.
+Nothing needs this to work: where the library has no such functions (Apple's Accelerate), its threads are left to it,
+and NumPy computes.
 """
 
 import ctypes
@@ -9,8 +10,13 @@ import threading
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from minitorch.cpu.scratch import scratch
+
+Array = np.ndarray[Any, Any]
 
 # The names of the two functions in OpenBLAS as NumPy's wheels carry it, as distributions build it, and in MKL and BLIS.
 _NAMES = (
@@ -22,25 +28,79 @@ _NAMES = (
     ("bli_thread_get_num_threads", "bli_thread_set_num_threads"),
 )
 
+# What stands before and after the names of the standard's functions, and what integers they take.
+_FORMS = (
+    ("scipy_cblas_", "64_", ctypes.c_int64),
+    ("scipy_cblas_", "", ctypes.c_int32),
+    ("cblas_", "64_", ctypes.c_int64),
+    ("cblas_", "", ctypes.c_int32),
+)
+_NUMBERS = {np.dtype(np.float32): ("s", ctypes.c_float), np.dtype(np.float64): ("d", ctypes.c_double)}
+
 Getter = Callable[[], int]
 Setter = Callable[[int], object]
 
 
 @cache
-def _controls() -> tuple[Getter, Setter] | None:
-    """The two functions of the library that NumPy is linked to; None where there are none."""
+def _libraries() -> list[ctypes.CDLL]:
+    """Where the functions of the library that NumPy is linked to can be found."""
     extension = Path(np._core._multiarray_umath.__file__)  # type: ignore[attr-defined]
     # A symbol is looked up in the libraries that one depends on too, except on Windows, where its file is needed.
     beside = [] if sys.platform != "win32" else sorted(extension.parents[2].glob("numpy.libs/*openblas*.dll"))
+    found = []
     for path in (extension, *beside):
         try:
-            library = ctypes.CDLL(str(path))
+            found.append(ctypes.CDLL(str(path)))
         except OSError:
             continue
+    return found
+
+
+@cache
+def _controls() -> tuple[Getter, Setter] | None:
+    """The two functions that tell and set the number of threads; None where there are none."""
+    for library in _libraries():
         for getter, setter in _NAMES:
             if hasattr(library, getter) and hasattr(library, setter):
                 return getattr(library, getter), getattr(library, setter)
     return None
+
+
+@cache
+def _function(name: str, dtype: np.dtype[Any], signature: str) -> Callable[..., None] | None:
+    """The function `name` for this dtype, such as axpby; None where there is none.
+
+    `signature` has a letter for each argument: i for an integer of the library, e for one of C, x for a number of the
+    dtype, a for an address.
+    """
+    letter, number = _NUMBERS.get(dtype, ("", None))
+    for library in _libraries() if letter else ():
+        for before, after, integer in _FORMS:
+            function = getattr(library, f"{before}{letter}{name}{after}", None)
+            if function is not None:
+                kinds = {"i": integer, "e": ctypes.c_int, "x": number, "a": ctypes.c_void_p}
+                function.argtypes = [kinds[kind] for kind in signature]
+                function.restype = None
+                return function  # type: ignore[no-any-return]
+    return None
+
+
+def _address(a: Any) -> int:
+    """Of the first element of a, which is contiguous, writable and not empty; `a.ctypes.data` takes longer."""
+    return ctypes.addressof(ctypes.c_char.from_buffer(a))
+
+
+def axpby(a: float, x: Array, b: float, y: Array) -> None:
+    """`y = a * x + b * y` in place, for x and y of one shape and dtype.
+
+    Where both are in C order and writable it is one pass over memory, and rounded once less than in NumPy.
+    """
+    function = _function("axpby", y.dtype, "ixaixai")
+    if function is not None and x.dtype == y.dtype and x.flags.carray and y.flags.carray and y.size:
+        function(y.size, a, _address(x), 1, b, _address(y), 1)
+        return
+    y *= b
+    y += np.multiply(x, a, out=scratch("axpby", x.shape, x.dtype))
 
 
 def get_num_threads() -> int | None:

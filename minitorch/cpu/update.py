@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from minitorch.cpu.blas import axpby
 from minitorch.cpu.scratch import scratch
 from minitorch.cpu.threads import parallel
 
@@ -24,23 +25,37 @@ BLOCK = 1 << 17  # elements, 512 KiB of float32: smaller blocks pay for more cal
 def blockwise(kernel: Kernel, *arrays: Array) -> None:
     """Call `kernel(*blocks, s)` for each block of the arrays, which are of one shape; `s` is memory of a block's shape.
 
-    The blocks are views: what is written to them is written to the arrays. How they are cut, and so every bit of the
-    result, does not depend on the number of threads.
+    What is written to the blocks is written to the arrays, the second of which is only read. How they are cut and how
+    they lie in memory changes no bit of the result, nor does the number of threads.
     """
     p = arrays[0]
-    if p.size <= BLOCK:
+    simple = all(a.flags.carray for a in arrays)
+    if simple and p.size <= BLOCK:
         kernel(*arrays, scratch("update", p.shape, p.dtype))
         return
-    if all(a.flags.c_contiguous for a in arrays):
-        arrays = tuple(a.reshape(-1) for a in arrays)
+    if simple or p.ndim == 0:
+        arrays = tuple([a.reshape(-1) for a in arrays])
     length = len(arrays[0])
-    rows = max(1, BLOCK * length // p.size)
+    rows = max(1, BLOCK * length // max(1, p.size))
 
     def task(i: int) -> None:
         blocks = [a[i * rows : (i + 1) * rows] for a in arrays]
-        kernel(*blocks, scratch("update", blocks[0].shape, p.dtype))
+        s = scratch("update", blocks[0].shape, p.dtype)
+        if simple:
+            kernel(*blocks, s)
+        else:
+            _by_copies(kernel, blocks, s)
 
     parallel(task, -(-length // rows))
+
+
+def _by_copies(kernel: Kernel, blocks: list[Array], s: Array) -> None:
+    """Call `kernel(*blocks, s)` with copies in C order, which are computed in fewer passes, and so to other bits."""
+    copies = [block.copy() for block in blocks]
+    kernel(*copies, s)
+    for i, block in enumerate(blocks):
+        if i != 1:
+            np.copyto(block, copies[i])
 
 
 @lru_cache(maxsize=64)
@@ -51,13 +66,7 @@ def as_arrays(dtype: Any, *factors: float) -> tuple[Array, ...]:
 
 def sgd(p: Array, g: Array, *, lr: float) -> None:
     """`p -= lr * g`."""
-    (rate,) = as_arrays(p.dtype, lr)
-
-    def kernel(p: Array, g: Array, s: Array) -> None:
-        np.multiply(g, rate, out=s)
-        p -= s
-
-    blockwise(kernel, p, g)
+    blockwise(lambda p, g, s: axpby(-lr, g, 1.0, p), p, g)
 
 
 def add_scaled(p: Array, a: Array, scale: float) -> None:
@@ -67,16 +76,12 @@ def add_scaled(p: Array, a: Array, scale: float) -> None:
 
 def momentum(p: Array, g: Array, v: Array, *, lr: float, momentum: float, nesterov: bool) -> None:
     """`v = momentum * v - lr * g`, then `p += v`, or with `nesterov` `p += momentum * v - lr * g`."""
-    rate, keep = as_arrays(p.dtype, lr, momentum)
 
     def kernel(p: Array, g: Array, v: Array, s: Array) -> None:
-        np.multiply(g, rate, out=s)
-        v *= keep
-        v -= s
+        axpby(-lr, g, momentum, v)
         if nesterov:
-            p -= s
-            np.multiply(v, keep, out=s)
-            p += s
+            axpby(-lr, g, 1.0, p)
+            axpby(momentum, v, 1.0, p)
         else:
             p += v
 
@@ -85,7 +90,7 @@ def momentum(p: Array, g: Array, v: Array, *, lr: float, momentum: float, nester
 
 def adagrad(p: Array, g: Array, h: Array, *, lr: float, eps: float) -> None:
     """`h += g**2`, then `p -= lr * g / (sqrt(h) + eps)`."""
-    rate, least = as_arrays(p.dtype, lr, eps)
+    (least,) = as_arrays(p.dtype, eps)
 
     def kernel(p: Array, g: Array, h: Array, s: Array) -> None:
         np.multiply(g, g, out=s)
@@ -93,51 +98,42 @@ def adagrad(p: Array, g: Array, h: Array, *, lr: float, eps: float) -> None:
         np.sqrt(h, out=s)
         s += least
         np.divide(g, s, out=s)
-        s *= rate
-        p -= s
+        axpby(-lr, s, 1.0, p)
 
     blockwise(kernel, p, g, h)
 
 
 def adadelta(p: Array, g: Array, msg: Array, msdx: Array, *, lr: float, rho: float, eps: float) -> None:
     """`dx = sqrt((msdx + eps) / (msg + eps)) * g`, `p -= lr * dx`, with means `msg` of `g**2` and `msdx` of `dx**2`."""
-    rate, keep, rest, least = as_arrays(p.dtype, lr, rho, 1 - rho, eps)
+    (least,) = as_arrays(p.dtype, eps)
 
     def kernel(p: Array, g: Array, msg: Array, msdx: Array, s: Array) -> None:
         r = scratch("update 2", s.shape, s.dtype)
         np.multiply(g, g, out=s)
-        s *= rest
-        msg *= keep
-        msg += s
+        axpby(1 - rho, s, rho, msg)
         np.add(msdx, least, out=r)
         np.add(msg, least, out=s)
         r /= s
         np.sqrt(r, out=r)
         r *= g
         np.multiply(r, r, out=s)
-        s *= rest
-        msdx *= keep
-        msdx += s
-        r *= rate
-        p -= r
+        axpby(1 - rho, s, rho, msdx)
+        axpby(-lr, r, 1.0, p)
 
     blockwise(kernel, p, g, msg, msdx)
 
 
 def rmsprop(p: Array, g: Array, msg: Array, *, lr: float, alpha: float, eps: float) -> None:
     """`msg = alpha * msg + (1 - alpha) * g**2`, then `p -= lr * g / (sqrt(msg) + eps)`."""
-    rate, keep, rest, least = as_arrays(p.dtype, lr, alpha, 1 - alpha, eps)
+    (least,) = as_arrays(p.dtype, eps)
 
     def kernel(p: Array, g: Array, msg: Array, s: Array) -> None:
         np.multiply(g, g, out=s)
-        s *= rest
-        msg *= keep
-        msg += s
+        axpby(1 - alpha, s, alpha, msg)
         np.sqrt(msg, out=s)
         s += least
         np.divide(g, s, out=s)
-        s *= rate
-        p -= s
+        axpby(-lr, s, 1.0, p)
 
     blockwise(kernel, p, g, msg)
 
@@ -161,56 +157,41 @@ def adam(
     of the fraction.
     """
     root = math.sqrt(1 - beta2**t)
-    keep_m, rest_m, keep_v, rest_v = as_arrays(p.dtype, beta1, 1 - beta1, beta2, 1 - beta2)
-    rate, least, shrink = as_arrays(p.dtype, lr * root / (1 - beta1**t), eps * root, 1 - lr * weight_decay)
+    rate = lr * root / (1 - beta1**t)
+    (least,) = as_arrays(p.dtype, eps * root)
 
     def kernel(p: Array, g: Array, m: Array, v: Array, s: Array) -> None:
-        np.multiply(g, rest_m, out=s)
-        m *= keep_m
-        m += s
+        axpby(1 - beta1, g, beta1, m)
         np.multiply(g, g, out=s)
-        s *= rest_v
-        v *= keep_v
-        v += s
+        axpby(1 - beta2, s, beta2, v)
         np.sqrt(v, out=s)
         s += least
         np.divide(m, s, out=s)
-        s *= rate
-        if weight_decay:
-            p *= shrink
-        p -= s
+        axpby(-rate, s, 1 - lr * weight_decay, p)
 
     blockwise(kernel, p, g, m, v)
 
 
 def lion(p: Array, g: Array, m: Array, *, lr: float, beta1: float, beta2: float, weight_decay: float) -> None:
     """`p -= lr * (sign(beta1 * m + (1 - beta1) * g) + weight_decay * p)`, then `m = beta2 * m + (1 - beta2) * g`."""
-    rate, share, keep, rest = as_arrays(p.dtype, lr, beta1 / (1 - beta1), beta2, 1 - beta2)
-    (shrink,) = as_arrays(p.dtype, 1 - lr * weight_decay)
+    (share,) = as_arrays(p.dtype, beta1 / (1 - beta1))
 
     def kernel(p: Array, g: Array, m: Array, s: Array) -> None:
         np.multiply(m, share, out=s)
         s += g
         np.sign(s, out=s)
-        s *= rate
-        if weight_decay:
-            p *= shrink
-        p -= s
-        np.multiply(g, rest, out=s)
-        m *= keep
-        m += s
+        axpby(-lr, s, 1 - lr * weight_decay, p)
+        axpby(1 - beta2, g, beta2, m)
 
     blockwise(kernel, p, g, m)
 
 
 def average(e: Array, p: Array, *, keep: float) -> None:
-    """`e = keep * e + (1 - keep) * p`: `e` moves towards `p`, which stays as it is."""
-    (share,) = as_arrays(e.dtype, keep)
+    """`e = keep * e + (1 - keep) * p`: `e` moves towards `p`, and where they are equal they stay so."""
 
     def kernel(e: Array, p: Array, s: Array) -> None:
-        e -= p
-        e *= share
-        e += p
+        np.subtract(p, e, out=s)
+        axpby(1 - keep, s, 1.0, e)
 
     blockwise(kernel, e, p)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minitorch import Layer, Parameter, Variable, optimizers
-from minitorch.cpu import threads, update
+from minitorch.cpu import blas, threads, update
 from minitorch.optimizers import Optimizer, rules
 from minitorch.optimizers import optimizer as base
 
@@ -69,12 +69,30 @@ def test_kernels_do_what_the_rules_say(name: str, shape: tuple[int, ...]) -> Non
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.usefixtures("small_blocks")
+def test_kernels_without_the_functions_of_the_library(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the BLAS library under NumPy lacks what they ask it for, NumPy computes the same."""
+    monkeypatch.setattr(blas, "_function", lambda *args: None)
+    test_kernels_do_what_the_rules_say(name, (3, 50))
+
+
+def test_an_average_of_equal_arrays_stays() -> None:
+    """What is equal to its average stays so to the bit, however often it is averaged."""
+    p = np.random.default_rng(0).standard_normal(1000).astype(np.float32)
+    e = p.copy()
+    for _ in range(100):
+        update.average(e, p, keep=0.999)
+    np.testing.assert_array_equal(e, p)
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.usefixtures("small_blocks")
 def test_strides_do_not_matter(name: str) -> None:
     """Parameters and gradients that are not contiguous are updated to the same bits, in their own memory."""
     expected = run(update, name, operands(name, (6, 10)))
     arrays = operands(name, (6, 10))
     arrays[0] = np.asfortranarray(arrays[0])
     arrays[1] = np.repeat(arrays[1], 2, axis=1)[:, ::2]
+    arrays[1].flags.writeable = False
     for a, b in zip(run(update, name, arrays), expected, strict=True):
         np.testing.assert_array_equal(a, b)
 
