@@ -9,7 +9,7 @@ from minitorch.autograd import backward as walk
 from minitorch.autograd.node import Array, Node, Value, leaf
 from minitorch.cuda import as_cupy, as_numpy, is_array, sync_allowed
 from minitorch.errors import DTypeError, GraphError
-from minitorch.ops import elementwise, linalg, reduce, shape
+from minitorch.ops import beside_arrays, elementwise, linalg, reduce, shape
 
 
 class Variable(Value):
@@ -25,7 +25,7 @@ class Variable(Value):
     """
 
     __slots__ = ("_name",)
-    __array_ufunc__ = None  # so that `array * variable` asks the Variable
+    __array_ufunc__ = beside_arrays.ArrayUfunc()  # so that `array * variable` asks the Variable
 
     def __init__(self, data: Any, name: str | None = None, requires_grad: bool = True) -> None:
         self.data = _checked(data)
@@ -229,6 +229,10 @@ class Variable(Value):
             "a Variable is not converted to an array behind your back: use v.data, or minitorch.as_numpy(v) for a copy "
             "on the host"
         )
+
+    def __cupy_get_ndarray__(self) -> Any:
+        """What CuPy takes for a Variable in `array -= variable`: the array of a constant."""
+        return beside_arrays.operand_in_place(self, on_host=False)
 
     # ---- methods
 

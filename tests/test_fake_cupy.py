@@ -238,6 +238,24 @@ def test_other_types_get_their_chance(a: Any) -> None:
     assert a + Reflecting() == "reflected"
 
 
+def test_ufuncs_and_updates_in_place_ask_for_a_device_array(a: Any) -> None:
+    """CuPy takes `__cupy_get_ndarray__` in ufuncs and in place, and does not look at what it is given."""
+
+    class Offering:
+        def __init__(self, given: Any) -> None:
+            self.given = given
+
+        def __cupy_get_ndarray__(self) -> Any:
+            return self.given
+
+    same(cupy.add(a, Offering(a)), 2 * HOST)
+    b = a.copy()
+    b -= Offering(a)
+    same(b, 0 * HOST)
+    with pytest.raises(AssertionError, match=r"^CuPy takes what it is given for a device array, unseen, and crashes"):
+        b -= Offering(HOST)
+
+
 def test_fresh_memory_is_garbage() -> None:
     """Reading what nobody wrote shows."""
     assert np.isnan(cupy.empty(3, np.float32).get()).all()

@@ -7,7 +7,7 @@ import pytest
 
 import fake_cupy
 from minitorch import Variable
-from minitorch.errors import DeviceError, DTypeError, ShapeError
+from minitorch.errors import DeviceError, DTypeError, GraphError, ShapeError
 
 ARITHMETIC = [operator.add, operator.sub, operator.mul, operator.truediv, operator.pow, operator.matmul]
 COMPARISON = [operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge]
@@ -66,14 +66,82 @@ def test_augmented_assignment_makes_a_new_variable():
 
 
 def test_numpy_arrays_leave_operators_to_the_variable():
-    """`array * variable` is one Variable, not an array of them; NumPy's functions refuse a Variable."""
+    """`array * variable` is one Variable, not an array of them; so it is by the name of NumPy's function."""
     v = Variable(np.ones(3))
-    y = np.arange(3.0) * v
-    assert isinstance(y, Variable)
-    assert y.shape == (3,)
-    for use in (np.sin, lambda v: operator.iadd(np.ones(3), v)):
-        with pytest.raises(TypeError, match=r"operand 'Variable' does not support ufuncs"):
-            use(v)
+    for y in (np.arange(3.0) * v, np.multiply(np.arange(3.0), v)):
+        assert isinstance(y, Variable)
+        y.backward()
+        np.testing.assert_array_equal(v.grad.data, np.arange(3.0))
+        v.cleargrad()
+
+
+@pytest.mark.parametrize(
+    ("use", "call"),
+    [
+        (np.sin, "sin"),
+        (np.add.reduce, "add.reduce"),
+        (lambda v: np.add(np.ones(3), v, out=np.ones(3)), "add with out"),
+        (lambda v: np.add(v, v, dtype=np.float32), "add with dtype"),
+    ],
+    ids=lambda use: use if isinstance(use, str) else "",
+)
+def test_other_functions_of_numpy_take_no_variable(use, call):
+    """What is no operator is refused, with the function named, and what to use in its place."""
+    with pytest.raises(
+        DTypeError,
+        match=rf"^numpy.{call} takes no Variable: use the function of minitorch.functions, or v.data where no gradient "
+        "is wanted$",
+    ):
+        use(Variable(np.ones(3)))
+
+
+IN_PLACE = [operator.iadd, operator.isub, operator.imul, operator.itruediv, operator.ipow]
+
+
+@pytest.mark.parametrize("op", IN_PLACE, ids=lambda op: op.__name__)
+@pytest.mark.parametrize("shape", [(), (2, 2)], ids=str)
+def test_an_array_is_updated_in_place_with_a_constant(op, shape, device):
+    """`x.data -= lr * x.grad` writes into the array that `x.data` is: a gradient without history is its array."""
+    x = Variable(device.put(np.full(shape, 2.0)))
+    (x * x).backward()
+    array, expected = x.data, op(np.full(shape, 2.0), 0.5 * np.full(shape, 4.0))
+    x.data = op(x.data, 0.5 * x.grad)
+    assert x.data is array
+    np.testing.assert_array_equal(device.get(array), expected)
+
+
+def test_an_array_keeps_its_dtype_in_place(device):
+    """float32 stays float32, whatever it is updated with."""
+    array = device.put(np.ones(2, np.float32))
+    array -= Variable(device.put(np.ones(2)), requires_grad=False)
+    assert array.dtype == np.float32
+    assert device.get(array).tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("op", IN_PLACE, ids=lambda op: op.__name__)
+def test_an_array_is_not_updated_with_what_has_a_history(op, device):
+    """No gradient is lost in silence: an array could not pass it on."""
+    array = device.put(np.ones(2))
+    for v in (Variable(device.put(np.ones(2))), 2 * Variable(device.put(np.ones(2)))):
+        with pytest.raises(
+            GraphError,
+            match=r"^in place: an array is updated with a Variable, float64\(2,\), that gradients pass through, and an "
+            r"array passes none on; use v.data, or make a new Variable: a = a - v$",
+        ):
+            op(array, v)
+    np.testing.assert_array_equal(device.get(array), 1.0)
+
+
+def test_an_array_is_not_updated_from_another_device(gpu):
+    """The error names both places and the remedy."""
+    for one, other, names in ((np, gpu, ("host", "GPU")), (gpu, np, ("GPU", "host"))):
+        array = one.ones(2)
+        with pytest.raises(
+            DeviceError,
+            match=rf"^in place: an array on the {names[0]} is updated with a Variable, float64\(2,\), on the "
+            rf"{names[1]}; move one of them, with to_gpu\(\) or to_cpu\(\)$",
+        ):
+            array -= Variable(other.ones(2), requires_grad=False)
 
 
 @pytest.mark.parametrize("convert", [np.asarray, np.array, lambda v: np.ones(3) + np.stack([v])])

@@ -248,6 +248,15 @@ def unwrap(name: str, a: Any, arrays: list[ndarray]) -> Any:
     return a
 
 
+def offered(a: Any) -> Any:
+    """The device array that `a` gives where CuPy's ufuncs ask for one; `a` itself where it gives none."""
+    if not hasattr(type(a), "__cupy_get_ndarray__"):
+        return a
+    given = a.__cupy_get_ndarray__()
+    assert isinstance(given, ndarray), "CuPy takes what it is given for a device array, unseen, and crashes"
+    return given
+
+
 def wrap(result: Any, inputs: list[ndarray]) -> Any:
     """What NumPy returned, with its arrays and scalars on the device; a view knows which input it is a view of."""
     if isinstance(result, np.generic):
@@ -331,6 +340,7 @@ def _operator(name: str, function: Callable[[Any, Any], Any], *, swap: bool = Fa
 
 def _in_place(name: str, function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     def method(self: ndarray, other: Any) -> Any:
+        other = offered(other)
         if not _is_operand(other):
             raise unsupported(name, other)
         return call(name, function, self, other)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fake_cupy import cuda, traffic
-from fake_cupy.array import call, check_call, do, garbage, ndarray, unsupported, unwrap, wrap
+from fake_cupy.array import call, check_call, do, garbage, ndarray, offered, unsupported, unwrap, wrap
 from fake_cupy.kernel import RawKernel
 from fake_cupy.signatures import FUNCTIONS, LINALG, SAME, UFUNCS, WITHOUT_ARRAYS
 
@@ -38,6 +38,7 @@ class ufunc:  # noqa: N801  # CuPy's name
         for a in args:
             if isinstance(a, list | tuple):
                 raise unsupported(self.name, a)
+        args = tuple([offered(a) for a in args])
         return call(self.name, self._function, *args, **{k: v for k, v in given.items() if v is not None})
 
     def reduce(self, array: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Any:
