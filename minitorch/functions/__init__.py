@@ -38,6 +38,15 @@ from minitorch.functions.array import (
 from minitorch.functions.attention import attention
 from minitorch.functions.batch_norm import batch_norm
 from minitorch.functions.conv import col2im, conv2d, deconv2d, im2col
+from minitorch.functions.definitions import (
+    conv2d_simple,
+    linear_simple,
+    mean_squared_error_simple,
+    pooling_simple,
+    sigmoid_simple,
+    softmax_cross_entropy_simple,
+    softmax_simple,
+)
 from minitorch.functions.einsum import einsum
 from minitorch.functions.elementary import (
     abs,
@@ -75,11 +84,12 @@ from minitorch.functions.product import linear, matmul
 
 __all__ = [
     "abs", "accuracy", "add", "argmax", "argmin", "attention", "average", "average_pooling", "batch_norm",
-    "binary_cross_entropy", "broadcast_to", "clip", "col2im", "concat", "conv2d", "cos", "cumsum", "deconv2d", "div",
-    "dropout", "einsum", "elu", "embed_id", "exp", "expand_dims", "flatten", "gelu", "get_item",
-    "global_average_pooling", "group_norm", "huber", "im2col", "layer_norm", "leaky_relu", "linear", "log",
-    "log_softmax", "logsumexp", "matmul", "max", "maximum", "mean", "mean_absolute_error", "mean_squared_error", "min",
-    "minimum", "mul", "neg", "pad", "pooling", "pow", "relu", "reshape", "sigmoid", "sigmoid_cross_entropy", "silu",
-    "sin", "softmax", "softmax_cross_entropy", "softplus", "split", "sqrt", "squeeze", "stack", "sub", "sum", "sum_to",
-    "tanh", "transpose", "var", "where",
+    "binary_cross_entropy", "broadcast_to", "clip", "col2im", "concat", "conv2d", "conv2d_simple", "cos", "cumsum",
+    "deconv2d", "div", "dropout", "einsum", "elu", "embed_id", "exp", "expand_dims", "flatten", "gelu", "get_item",
+    "global_average_pooling", "group_norm", "huber", "im2col", "layer_norm", "leaky_relu", "linear", "linear_simple",
+    "log", "log_softmax", "logsumexp", "matmul", "max", "maximum", "mean", "mean_absolute_error", "mean_squared_error",
+    "mean_squared_error_simple", "min", "minimum", "mul", "neg", "pad", "pooling", "pooling_simple", "pow", "relu",
+    "reshape", "sigmoid", "sigmoid_cross_entropy", "sigmoid_simple", "silu", "sin", "softmax", "softmax_cross_entropy",
+    "softmax_cross_entropy_simple", "softmax_simple", "softplus", "split", "sqrt", "squeeze", "stack", "sub", "sum",
+    "sum_to", "tanh", "transpose", "var", "where",
 ]  # fmt: skip

@@ -19,8 +19,9 @@ def beside(x, constant):
 # for each function the shapes of its arrays of floats, and a call; where there are several arrays of floats, any of
 # them may hold integers
 ONE = """abs average cos cumsum elu exp flatten gelu leaky_relu log logsumexp log_softmax max mean min neg relu sigmoid
-    silu sin softmax softplus sqrt squeeze sum tanh transpose var"""
-TWO = "add div huber maximum mean_absolute_error mean_squared_error minimum mul pow sub"
+    sigmoid_simple silu sin softmax softmax_simple softplus sqrt squeeze sum tanh transpose var"""
+TWO = """add div huber maximum mean_absolute_error mean_squared_error mean_squared_error_simple minimum mul
+    pow sub"""
 CALLS = {
     **{name: [(3, 4)] for name in ONE.split()},
     **{name: [(3, 4), (3, 4)] for name in TWO.split()},
@@ -33,6 +34,7 @@ CALLS = {
     "col2im": ([(2 * 9, 3 * 4)], lambda x: F.col2im(x, (2, 3, 4, 4), 2)),
     "concat": ([(3, 4), (3, 4)], lambda *xs: F.concat(xs)),
     "conv2d": [(2, 3, 5, 5), (4, 3, 2, 2), (4,)],
+    "conv2d_simple": [(2, 3, 5, 5), (4, 3, 2, 2), (4,)],
     "deconv2d": [(2, 3, 5, 5), (3, 4, 2, 2), (4,)],
     "dropout": [(3, 4)],
     "einsum": ([(3, 4), (4, 2)], lambda x, y: F.einsum("ij,jk", x, y)),
@@ -44,12 +46,15 @@ CALLS = {
     "im2col": ([(2, 3, 4, 4)], lambda x: F.im2col(x, 2)),
     "layer_norm": [(3, 4), (4,), (4,)],
     "linear": [(3, 4), (4, 2), (2,)],
+    "linear_simple": [(3, 4), (4, 2), (2,)],
     "matmul": [(3, 4), (4, 2)],
     "pad": ([(3, 4)], lambda x: F.pad(x, 1, 7)),
     "pooling": ([(2, 3, 4, 4)], lambda x: F.pooling(x, 2)),
+    "pooling_simple": ([(2, 3, 4, 4)], lambda x: F.pooling_simple(x, 2)),
     "reshape": ([(3, 4)], lambda x: F.reshape(x, (4, 3))),
     "sigmoid_cross_entropy": ([(3, 4)], lambda x: F.sigmoid_cross_entropy(x, beside(x, YES_OR_NO))),
     "softmax_cross_entropy": ([(3, 4)], lambda x: F.softmax_cross_entropy(x, beside(x, LABELS))),
+    "softmax_cross_entropy_simple": ([(3, 4)], lambda x: F.softmax_cross_entropy_simple(x, beside(x, LABELS))),
     "split": ([(3, 4)], lambda x: F.split(x, 2, axis=1)[0]),
     "stack": ([(3, 4), (3, 4)], lambda *xs: F.stack(xs)),
     "sum_to": ([(3, 4)], lambda x: F.sum_to(x, (1, 4))),
