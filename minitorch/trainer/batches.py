@@ -96,6 +96,11 @@ def by_name(validation: Any) -> dict[str, Any]:
     return {"": validation}
 
 
+def gathered(batch: Any) -> Any:
+    """`batch` as arrays, where it is one that a captured step would gather itself."""
+    return batch.gather() if isinstance(batch, LaterBatch) else batch
+
+
 def size(batch: Any) -> int:
     """The number of samples: the length of the first array in `batch`."""
     if isinstance(batch, LaterBatch):

@@ -28,6 +28,7 @@ HOOKS: Mapping[str, str] = {
 }
 
 
+ARGUMENTS = ("trainer", "batch", "outputs", "metrics", "error", "result")  # of hooks
 STAGES = ("train", "validate", "predict")
 
 
@@ -46,7 +47,7 @@ def check_hooks(cls: type, base: type) -> None:
     """Raise HookError if `cls` defines an `on_...` method that is no hook of `base`, or one with other arguments."""
     for name, method in vars(cls).items():
         if inspect.isfunction(method):
-            check_arguments(cls, base, name, method)
+            check_arguments(cls.__name__, base, name, method)
         if name.startswith("on_") and name not in HOOKS:
             near = difflib.get_close_matches(name.replace("begin", "start"), HOOKS, 1)  # begin: Keras's word
             hint = f"did you mean {near[0]}?" if near else "rename it if it is no hook."
@@ -55,8 +56,12 @@ def check_hooks(cls: type, base: type) -> None:
             )
 
 
-def check_arguments(cls: type, base: type, name: str, method: Callable[..., Any]) -> None:
-    """Raise HookError if `method`, a hook or a step, cannot be called as the one of `base` is."""
+def check_arguments(owner: str, base: type, name: str, method: Callable[..., Any], *, bound: bool = False) -> None:
+    """Raise HookError if `method`, a hook or a step of `owner`, cannot be called as the one of `base` is.
+
+    What can be called so, but names its arguments as another framework does, would take one thing for another, and is
+    refused too.
+    """
     if name not in HOOKS and not name.endswith("_step"):
         return
     model = getattr(base, name, None) or getattr(Callback, name, None)
@@ -65,14 +70,29 @@ def check_arguments(cls: type, base: type, name: str, method: Callable[..., Any]
     wanted = list(inspect.signature(model).parameters)
     if not hasattr(base, name):
         wanted.remove("trainer")  # a Trainer's own hook
+    if bound:
+        wanted.remove("self")
     given = inspect.signature(method)
     try:
         given.bind(*wanted)
     except TypeError:
+        fits = False
+    else:
+        fits = not _mistaken(list(given.parameters), wanted)
+    if not fits:
         raise HookError(
-            f"{cls.__name__}.{name} takes ({', '.join(given.parameters)}); it is called with ({', '.join(wanted)}): "
-            "give it these arguments"
-        ) from None
+            f"{owner}.{name} takes ({', '.join(given.parameters)}); it is called with ({', '.join(wanted)}): "
+            f"write def {name}({', '.join(wanted)})"
+        )
+
+
+def _mistaken(given: Sequence[str], wanted: Sequence[str]) -> bool:
+    """Whether an argument has the name of another one, or of what a hook of Keras or Lightning is given there."""
+    others = {*ARGUMENTS, "epoch", "logs", "pl_module", "batch_idx"}
+    return any(
+        theirs != ours and theirs in others and (theirs, ours) != ("logs", "metrics")  # these are the same
+        for theirs, ours in zip(given, wanted, strict=False)
+    )
 
 
 class Callback:
@@ -92,11 +112,15 @@ class Callback:
             hook is called once, while the step is captured, and what it did to gradients on the device is repeated.
             For `on_batch_start`, `on_batch_end` or `on_checkpoint` each step is launched by itself, and the batch is
             made before it. A callback whose hooks look at `outputs.metrics` and count, and no more, says `()`.
+        first_in: hooks in which it comes before all other callbacks, whatever its phase.
+        last_in: hooks in which it comes after all others.
     """
 
     phase: ClassVar[Phase] = Phase.METRIC
     stages: ClassVar[tuple[str, ...]] = ("train",)
     needs_host: ClassVar[tuple[str, ...]] = ("on_batch_start", "on_after_backward", "on_batch_end", "on_checkpoint")
+    first_in: ClassVar[tuple[str, ...]] = ()
+    last_in: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -164,6 +188,7 @@ class HookLists:
 
     Raises:
         ConfigError: something among `callbacks` is none.
+        HookError: a hook cannot be called with its arguments, or is an attribute of the Trainer itself.
     """
 
     def __init__(self, trainer: "Trainer", callbacks: Sequence[Callback]) -> None:
@@ -171,7 +196,7 @@ class HookLists:
         names = {callback: name for name, callback in named(callbacks).items()}
         rows: list[HookBill] = []
         for hook in HOOKS:
-            users = [who for who in order if overrides(who, hook)]
+            users = users_of(hook, order)
             calls = [HookBill(names.get(who, type(who).__name__), hook, function(who, trainer, hook)) for who in users]
             setattr(self, hook, calls)
             rows += calls
@@ -244,13 +269,36 @@ def in_order(trainer: "Trainer", callbacks: Iterable[Callback]) -> list[Any]:
     return [who for _, _, who in sorted(ranked, key=lambda item: item[:2])]
 
 
+def users_of(hook: str, order: Iterable[Any]) -> list[Any]:
+    """Who of `order` has written the hook, in the order in which they run."""
+    users = [who for who in order if overrides(who, hook)]
+    return sorted(users, key=lambda who: (hook in _turn(who, "last_in")) - (hook in _turn(who, "first_in")))
+
+
+def _turn(who: Any, which: str) -> tuple[str, ...]:
+    return getattr(who, which) if isinstance(who, Callback) else ()
+
+
 def function(who: Any, trainer: "Trainer", name: str) -> Callable[..., Any]:
-    """The hook `name` of `who`, to be called with the Trainer first; that of the Trainer itself is not bound to it."""
-    hook: Callable[..., Any] = getattr(type(who) if who is trainer else who, name)
+    """The hook `name` of `who`, to be called with the Trainer first; that of the Trainer itself is not bound to it.
+
+    Raises:
+        HookError: it cannot be called with its arguments; or somebody has set it on the Trainer itself.
+    """
+    cls, own = type(who), who is trainer
+    if own and name in vars(who):
+        raise HookError(
+            f"{name} is set on the {cls.__name__} itself; define it in a subclass of {cls.__name__}, or in a Callback"
+        )
+    hook: Callable[..., Any] = getattr(cls if own else who, name)
+    if not getattr(hook, "__module__", "").startswith("minitorch."):  # set after the class was defined, perhaps
+        check_arguments(cls.__name__, object if own else Callback, name, hook, bound=not own)
     return hook
 
 
 def overrides(who: Any, name: str) -> bool:
-    """Whether the class of `who` has written the hook itself."""
+    """Whether the class of `who`, or `who` itself, has a hook of its own."""
+    if name in getattr(who, "__dict__", ()):
+        return True
     method = getattr(type(who), name, None)
     return method is not None and method is not getattr(Callback, name)

@@ -12,6 +12,7 @@ from minitorch.cuda import CapturedStep, DeviceScalar, is_array, sync_allowed, x
 from minitorch.errors import DeviceError
 from minitorch.random import RandomState
 from minitorch.resident import LaterBatch
+from minitorch.trainer import batches
 from minitorch.trainer.callback import overrides
 from minitorch.trainer.metrics import RunningMeans
 from minitorch.variable import Variable
@@ -212,7 +213,7 @@ def difference(trainer: "Trainer", captured: CapturedBatch, stepper: "Stepper", 
     trainer.means.size = means.size
     try:
         with without_traces(trainer):
-            loss = stepper(trainer, gathered(batch)).data
+            loss = stepper(trainer, batches.gathered(batch)).data
     finally:
         trainer.means = means
     changed = [a for a in arrays if a is not means.sums]
@@ -251,11 +252,6 @@ def state_arrays(trainer: "Trainer") -> list[Array]:
 def gradients(trainer: "Trainer") -> list[tuple[Any, Any]]:
     """The Parameters that have a gradient, each with it."""
     return [(param, param.grad) for param in trainer.model.params() if param.grad is not None]
-
-
-def gathered(batch: Any) -> Any:
-    """`batch` as arrays."""
-    return batch.gather() if isinstance(batch, LaterBatch) else batch
 
 
 def leaves(batch: Any) -> list[Array]:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from minitorch.trainer.callback import HOOKS, in_order, overrides
+from minitorch.trainer.callback import HOOKS, in_order, users_of
 from minitorch.trainer.step import Steps
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def explanation(trainer: "Trainer") -> str:
     lines.extend(f"  {line}" for who in order if who is not trainer for line in who.describe(trainer))
     lines.append("hooks and steps, in the order of a run:")
     for hook, when in HOOKS.items():
-        running = [type(who).__name__ for who in order if overrides(who, hook)]
+        running = [type(who).__name__ for who in users_of(hook, order)]
         if running:
             lines.append(f"  {hook:<20} {' > '.join(running)}")
             lines.append(f"  {'':<20} ({when})")

@@ -9,6 +9,7 @@ from small_runs import Everything, at, batches, trainer
 
 import fake_cupy
 from minitorch import Every, as_numpy
+from minitorch.trainer import Phase
 from minitorch.trainer.callback import HOOKS
 from minitorch.trainer.callbacks import ConsoleLogger, DevicePlacement, EpochTimer
 
@@ -110,3 +111,10 @@ def test_the_summary_of_the_run_tells_the_share(capsys):
     assert re.search(r"^completed: .* s, callbacks \d+\.\d%\)$", capsys.readouterr().out, re.M)
     assert "the newest run:\n  callbacks: " in run.explain()
     assert re.search(r"^  ConsoleLogger\.on_epoch_end +1 calls ", run.explain(), re.M)
+
+
+def test_the_summary_counts_what_others_do_at_the_end(capsys):
+    """A callback that takes its time in `on_fit_end`, as a report does, is in the share of the last line."""
+    slow = at("on_fit_end", lambda *given: time.sleep(0.3), phase=Phase.CHECKPOINT)
+    trainer(ConsoleLogger(), slow).fit(batches(4), epochs=1)
+    assert float(re.search(r"callbacks (\d+\.\d)%", capsys.readouterr().out)[1]) > 50

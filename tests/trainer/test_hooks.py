@@ -57,7 +57,8 @@ def test_a_hook_or_step_with_other_arguments_fails_at_the_definition_of_the_clas
     """Arguments that a call would not fit are named, beside those of the call, of hooks and of steps."""
     with pytest.raises(
         HookError,
-        match=r"^C\.on_epoch_end takes \(self, trainer\); it is called with \(self, trainer, metrics\): give it",
+        match=r"^C\.on_epoch_end takes \(self, trainer\); it is called with \(self, trainer, metrics\): "
+        r"write def on_epoch_end\(self, trainer, metrics\)$",
     ):
 
         class C(Callback):
@@ -66,7 +67,7 @@ def test_a_hook_or_step_with_other_arguments_fails_at_the_definition_of_the_clas
 
     with pytest.raises(
         HookError,
-        match=r"^T\.training_step takes \(self, batch, batch_idx\); it is called with \(self, batch\): give it",
+        match=r"^T\.training_step takes \(self, batch, batch_idx\); it is called with \(self, batch\): write def tr",
     ):
 
         class T(Trainer):
@@ -74,7 +75,7 @@ def test_a_hook_or_step_with_other_arguments_fails_at_the_definition_of_the_clas
                 pass
 
     with pytest.raises(
-        HookError, match=r"^Own\.on_fit_start takes \(self, trainer\); it is called with \(self\): give it"
+        HookError, match=r"^Own\.on_fit_start takes \(self, trainer\); it is called with \(self\): write def"
     ):
 
         class Own(Trainer):
@@ -98,6 +99,70 @@ def test_a_hook_may_take_more_arguments_with_defaults_and_a_step_of_another_name
 
     callback = C()
     assert trainer(callback, cls=T).callbacks == [callback]
+
+
+@pytest.mark.parametrize(
+    ("hook", "theirs", "ours"),
+    [
+        ("on_epoch_end", "self, epoch, logs=None", "self, trainer, metrics"),
+        ("on_batch_start", "self, batch, logs=None", "self, trainer, batch"),
+        ("on_batch_end", "self, outputs, trainer", "self, trainer, outputs"),
+        ("on_validation_end", "self, trainer, pl_module", "self, trainer, metrics"),
+        ("on_exception", "self, trainer, pl_module, error", "self, trainer, error"),
+        ("on_fit_start", "self, logs=None", "self, trainer"),
+    ],
+)
+def test_the_signatures_of_other_frameworks_are_refused_at_the_definition(hook, theirs, ours):
+    """Keras's and Lightning's arguments could be called, and would then be something else than they are named."""
+    body = {}
+    exec(f"def {hook}({theirs}): pass", body)
+    with pytest.raises(HookError) as info:
+        type("C", (Callback,), {hook: body[hook]})
+    given = theirs.replace("=None", "")
+    assert str(info.value) == f"C.{hook} takes ({given}); it is called with ({ours}): write def {hook}({ours})"
+
+
+def test_metrics_may_be_named_logs():
+    """Keras's word for the same thing."""
+
+    class C(Callback):
+        def on_epoch_end(self, trainer, logs):
+            self.seen = logs["loss"]
+
+    callback = C()
+    trainer(callback).fit(batches(1), epochs=1)
+    assert callback.seen > 0
+
+
+def test_a_hook_set_after_the_definition_is_checked_when_the_callback_is_attached():
+    """Set on the class or on the callback: it runs, or is refused with the arguments that it is called with."""
+
+    class C(Callback):
+        pass
+
+    heard, callback = [], C()
+    callback.on_epoch_end = lambda trainer, metrics: heard.append(trainer.state.epoch)
+    run = trainer(callback)
+    run.fit(batches(1), epochs=2)
+    assert heard == [1, 2]
+    callback.on_epoch_end = lambda epoch, logs: None
+    with pytest.raises(
+        HookError, match=r"^C\.on_epoch_end takes \(epoch, logs\); it is called with \(trainer, metrics\): write"
+    ):
+        trainer(callback)
+    C.on_fit_end = lambda self, trainer: None
+    with pytest.raises(HookError, match=r"^C\.on_fit_end takes \(trainer\); it is called with \(trainer, result\)"):
+        trainer(C())
+
+
+def test_a_hook_set_on_a_trainer_is_refused():
+    """It would be called with other arguments than that of a callback: a subclass or a Callback says which."""
+    run = trainer()
+    run.on_epoch_end = lambda metrics: None
+    with pytest.raises(
+        HookError, match=r"^on_epoch_end is set on the Trainer itself; define it in a subclass of Trainer, or in a Call"
+    ):
+        run.fit(batches(1), epochs=1)
 
 
 def test_every_hook_is_documented():
@@ -185,6 +250,25 @@ def test_explain_prints_the_order_that_really_runs():
     real = {hook: [name for name, h in heard if h == hook] for hook in dict.fromkeys(h for _, h in heard)}
     assert set(said) == set(real) | {"on_exception"}
     assert {hook: who for hook, who in said.items() if hook != "on_exception"} == real
+
+
+def test_a_callback_may_come_first_or_last_in_a_hook():
+    """`first_in` and `last_in` count before phases; `explain` says so."""
+    heard = []
+
+    class First(Everything):
+        phase = Phase.CHECKPOINT
+        first_in = ("on_epoch_end",)
+
+    class Last(Everything):
+        phase = Phase.DEVICE
+        last_in = ("on_epoch_end",)
+
+    run = trainer(Last("last", heard), Everything("middle", heard), First("first", heard))
+    run.fit(batches(1), epochs=1)
+    for hook, order in (("on_epoch_end", ["first", "middle", "last"]), ("on_epoch_start", ["last", "middle", "first"])):
+        assert [name for name, h in heard if h == hook] == order
+        assert f"  {hook:<20} {' > '.join({'middle': 'Everything'}.get(n, n.title()) for n in order)}" in run.explain()
 
 
 def test_explain_shows_settings_and_phases():

@@ -27,6 +27,7 @@ class ConsoleLogger(Callback):
     """
 
     phase = Phase.LOG
+    last_in = ("on_fit_end",)  # the share of the callbacks counts what the others do at the end
 
     _columns: list[str] = attrs.field(factory=list, init=False, repr=False)
 

@@ -10,8 +10,8 @@ from minitorch import random
 from minitorch.cuda import xp_of
 from minitorch.errors import DeviceError
 from minitorch.resident import LaterBatch
-from minitorch.trainer import captured
-from minitorch.trainer.callback import Callback, Phase, in_order, overrides
+from minitorch.trainer import batches, captured
+from minitorch.trainer.callback import Callback, Phase, in_order, users_of
 from minitorch.trainer.captured import CapturedBatch, Counters
 from minitorch.trainer.settings import at_least
 from minitorch.trainer.step import train_step
@@ -137,7 +137,7 @@ class CudaGraph(Callback):
                     seen.one = seen.several = None  # it is captured anew, after this batch is done eagerly
                 seen.eager += 1
         self._release(trainer)
-        return self._stepper(trainer, captured.gathered(batch))  # type: ignore[no-any-return]
+        return self._stepper(trainer, batches.gathered(batch))  # type: ignore[no-any-return]
 
     def describe(self, trainer: "Trainer") -> list[str]:
         """What is inside the graph, or why there is none."""
@@ -147,7 +147,7 @@ class CudaGraph(Callback):
         return [f"CudaGraph: {self._inside or 'nothing is captured yet'}"]
 
     def _contents(self, trainer: "Trainer") -> str:
-        hooks = [who for who in in_order(trainer, trainer.callbacks) if overrides(who, "on_after_backward")]
+        hooks = users_of("on_after_backward", in_order(trainer, trainer.callbacks))
         optimizers = " and ".join(type(optimizer).__name__ for optimizer in trainer.optimizers.values())
         parts = ["gather of the batch"] if self._loader is not None else []
         parts += ["forward", "backward", *[f"on_after_backward of {type(who).__name__}" for who in hooks]]
@@ -257,8 +257,8 @@ class CudaGraph(Callback):
     @staticmethod
     def _on_host(trainer: "Trainer", hook: str) -> list[str]:
         """Whose hook of this name needs the host in each step."""
-        needing = [who for who in in_order(trainer, trainer.callbacks) if overrides(who, hook)]
-        needing = [who for who in needing if hook in getattr(who, "needs_host", Callback.needs_host)]
+        users = users_of(hook, in_order(trainer, trainer.callbacks))
+        needing = [who for who in users if hook in getattr(who, "needs_host", Callback.needs_host)]
         return [
             type(who).__name__
             for who in needing

@@ -59,9 +59,9 @@ class NaNGuard(RunFiles):
     too. The batch is in `nonfinite-step-00000014.safetensors`, as `batch[0]` and so on. The model and optimizer are
     left as they were before that step. Checkpoints are from before.
 
-    It takes the memory of a second model and optimizer; on a GPU one read for each log interval. Put it before
-    MixedPrecision in the list, so that the steps are done again with its rounding; a loss scale that moves is what it
-    was at the end. Loaders must give the same batches when asked for the same epoch again, as `DataLoader` does.
+    It takes the memory of a second model and optimizer; on a GPU one read for each log interval. Where MixedPrecision
+    runs, the steps are done again with its rounding; a loss scale that moves is what it was at the end. Loaders must
+    give the same batches when asked for the same epoch again, as `DataLoader` does.
 
     Args:
         folder: the folder of the run; made where it is missing.
@@ -71,7 +71,8 @@ class NaNGuard(RunFiles):
         finding: what was found, or None.
     """
 
-    phase = Phase.DEVICE  # so that on an error it does its work while MixedPrecision and others still do theirs
+    phase = Phase.DEVICE
+    first_in = ("on_exception",)  # so that it does its work while MixedPrecision and others still do theirs
     needs_host = ()
     patterns = ("nonfinite-step-*.safetensors",)
 
@@ -156,8 +157,8 @@ class _Rerun:
         loop = Loop(trainer, Budget(None, trainer.state.step + 1, None), {})
         while trainer.state.samples < samples:
             limit, state = trainer.limits.train_batches, trainer.state
-            for batch, last in batches.of_epoch(trainer.train_loader, state.epoch, state.batch, limit):
-                before = Moment(trainer)
+            for later, last in batches.of_epoch(trainer.train_loader, state.epoch, state.batch, limit):
+                batch, before = batches.gathered(later), Moment(trainer)
                 self._do(loop, batch, last, self._noted_step)
                 if not self._all_finite():
                     return self._found(loop, batch, last, before)

@@ -51,12 +51,16 @@ class Between(L.Layer):
         return self.function(F.tanh(x))
 
 
-def guarded(folder, *callbacks, model=None, optimizer=None, data=None, epochs=2, log_every=3, **settings):
-    """The error that ends a run with a guard, and the guard."""
+def guarded(folder, *callbacks, model=None, optimizer=None, data=None, epochs=2, log_every=3, last=False, **settings):
+    """The error that ends a run with a guard, the first or last of its callbacks, and the guard."""
     minitorch.seed(0)
     guard = NaNGuard(folder)
     run = small_runs.trainer(
-        guard, *callbacks, model=model, optimizer=optimizer, log_every=Every(steps=log_every), **settings
+        *([*callbacks, guard] if last else [guard, *callbacks]),
+        model=model,
+        optimizer=optimizer,
+        log_every=Every(steps=log_every),
+        **settings,
     )
     with pytest.raises(NonFiniteError) as raised:
         run.fit(small_runs.loader(shuffle=False) if data is None else data, epochs=epochs)
@@ -362,8 +366,9 @@ def test_layers_in_layers(tmp_path):
     assert guard.finding.origin.layer == "l0.l1 (Between)"
 
 
-def test_with_mixed_precision(tmp_path):
-    """Before it in the list, the steps are done again with its rounding."""
+@pytest.mark.parametrize("last", [False, True])
+def test_with_mixed_precision(tmp_path, last):
+    """Wherever it is in the list, the steps are done again with its rounding."""
     modes = []
 
     def between(y):
@@ -371,6 +376,7 @@ def test_with_mixed_precision(tmp_path):
         return F.log(y - 2.0) if small_run_step() == 5 else y
 
     with fake_cupy.installed():
-        _, guard, _ = guarded(tmp_path, DevicePlacement("cuda"), MixedPrecision("bf16"), model=Net(between))
+        callbacks = DevicePlacement("cuda"), MixedPrecision("bf16")
+        _, guard, _ = guarded(tmp_path, *callbacks, model=Net(between), last=last)
     assert (guard.finding.step, guard.finding.origin.op) == (5, "log")
     assert set(modes) == {"bf16"}
