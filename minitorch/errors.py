@@ -58,7 +58,7 @@ class InUseError(MinitorchError, BlockingIOError):
 
 
 class HookError(MinitorchError, TypeError):
-    """A class defines an `on_...` method that is no hook."""
+    """A class defines a method that would never run, as an `on_...` that is no hook, or one with other arguments."""
 
 
 class InjectedError(MinitorchError, RuntimeError):

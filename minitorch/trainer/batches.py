@@ -1,15 +1,16 @@
 """Batches as the loop needs them: of an epoch from its middle, with the last one known, and how large they are."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
+from minitorch.autograd.primitive import describe
 from minitorch.cuda import as_numpy, is_array
-from minitorch.datasets import Dataset
 from minitorch.errors import ConfigError, DataError
 from minitorch.resident import LaterBatch
+from minitorch.trainer.loaders import SCALARS, begun
 from minitorch.variable import Variable
 
 SEQUENCES = (tuple, list)  # a union would be made anew at each use
@@ -22,7 +23,7 @@ def of_epoch(loader: Any, epoch: int, start: int, limit: int | None = None) -> I
         ConfigError: `loader` is a data set, an array, or nothing to iterate over; or `start` lies beyond the limit.
         DataError: there is no batch.
     """
-    batches = loader.iterate(epoch, start) if hasattr(loader, "iterate") else islice(_begun(loader), start, None)
+    batches = loader.iterate(epoch, start) if hasattr(loader, "iterate") else islice(begun(loader), start, None)
     if limit is not None:
         if start >= limit:
             raise ConfigError(
@@ -48,7 +49,7 @@ def all_of(loader: Any, limit: int | None = None) -> Iterator[Any]:
         DataError: there is no batch.
     """
     count = 0
-    batches = loader.iterate(0) if hasattr(loader, "iterate") else _begun(loader)
+    batches = loader.iterate(0) if hasattr(loader, "iterate") else begun(loader)
     for batch in islice(batches, limit):
         count += 1
         yield batch
@@ -64,20 +65,6 @@ def first(loader: Any, count: int) -> list[Any]:
         DataError: there is no batch.
     """
     return list(all_of(loader, count))
-
-
-def _begun(loader: Any) -> Iterator[Any]:
-    if isinstance(loader, Dataset):
-        name = type(loader).__name__
-        raise ConfigError(f"{name} gives samples one by one; wrap it: DataLoader({name}(...), batch_size)")
-    if is_array(loader) or isinstance(loader, Variable):
-        raise ConfigError(
-            f"an array of shape {loader.shape} is no loader; give DataLoader(ArrayDataset(x, t), batch_size), or a "
-            "list of batches"
-        )
-    if not isinstance(loader, Iterable) and not hasattr(loader, "__getitem__"):
-        raise ConfigError(f"{loader!r} is no loader of batches; give a DataLoader, or a list of batches")
-    return iter(loader)
 
 
 def _empty(loader: Any, where: str = "") -> DataError:
@@ -114,9 +101,10 @@ def size(batch: Any) -> int:
         elif isinstance(first, Mapping) and first:
             first = next(iter(first.values()))
         else:
+            foreign = type(first).__module__.partition(".")[0] == "torch"
             raise ConfigError(
                 f"a batch of type {type(batch).__name__} has no array to count its samples by; make it an array, or a "
-                "tuple, list or dict whose first item is one"
+                "tuple, list or dict whose first item is one" + ("; its Tensors are arrays by .numpy()" * foreign)
             )
 
 
@@ -124,13 +112,18 @@ def pair(batch: Any) -> tuple[Any, Any]:
     """`(x, t)` of a batch of two arrays.
 
     Raises:
-        ConfigError: it is something else, such as a dict or inputs alone.
+        ConfigError: it is something else, such as a dict or inputs alone, or a sample.
     """
-    if not isinstance(batch, tuple | list) or len(batch) != 2:
+    if not isinstance(batch, SEQUENCES) or len(batch) != 2:
         length = f" of {len(batch)}" if isinstance(batch, tuple | list | dict) else ""
         raise ConfigError(
             f"a batch is {type(batch).__name__}{length}; without a training_step of your own it must be a pair (x, t): "
             "override training_step, or give a loader of pairs"
+        )
+    if isinstance(batch[1], SCALARS):
+        raise ConfigError(
+            f"a batch is a pair of {describe(batch[0])} and the number {batch[1]!r}, as one sample is; give batches of "
+            "samples: DataLoader(samples, batch_size)"
         )
     return batch[0], batch[1]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from minitorch.errors import ConfigError, HookError, StateError
 from minitorch.trainer.bill import Bill, HookBill
+from minitorch.trainer.foreign_names import METHODS
 
 if TYPE_CHECKING:
     from minitorch.trainer.state import FitResult, StepOutputs
@@ -46,6 +47,8 @@ class Phase(enum.IntEnum):
 def check_hooks(cls: type, base: type) -> None:
     """Raise HookError if `cls` defines an `on_...` method that is no hook of `base`, or one with other arguments."""
     for name, method in vars(cls).items():
+        if base is not Callback and name in METHODS:
+            raise HookError(f"{cls.__name__}.{name} would never run; {METHODS[name]}")
         if inspect.isfunction(method):
             check_arguments(cls.__name__, base, name, method)
         if name.startswith("on_") and name not in HOOKS:
@@ -112,6 +115,8 @@ class Callback:
             hook is called once, while the step is captured, and what it did to gradients on the device is repeated.
             For `on_batch_start`, `on_batch_end` or `on_checkpoint` each step is launched by itself, and the batch is
             made before it. A callback whose hooks look at `outputs.metrics` and count, and no more, says `()`.
+        logs: names of the metrics that its hooks log or add, where it says so: a misspelled `monitor` is then found
+            before the first step.
         first_in: hooks in which it comes before all other callbacks, whatever its phase.
         last_in: hooks in which it comes after all others.
     """
@@ -119,6 +124,7 @@ class Callback:
     phase: ClassVar[Phase] = Phase.METRIC
     stages: ClassVar[tuple[str, ...]] = ("train",)
     needs_host: ClassVar[tuple[str, ...]] = ("on_batch_start", "on_after_backward", "on_batch_end", "on_checkpoint")
+    logs: ClassVar[tuple[str, ...]] = ()
     first_in: ClassVar[tuple[str, ...]] = ()
     last_in: ClassVar[tuple[str, ...]] = ()
 

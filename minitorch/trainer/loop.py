@@ -14,6 +14,7 @@ from minitorch.trainer.metrics import RunningMeans, check_finite
 from minitorch.trainer.state import FitResult, StepOutputs
 from minitorch.trainer.step import numbered, train_step
 from minitorch.trainer.triggers import Budget, Every
+from minitorch.variable import Variable
 
 if TYPE_CHECKING:
     from minitorch.trainer.trainer import Trainer
@@ -158,8 +159,8 @@ def evaluated(trainer: "Trainer", loaders: Mapping[str, Any], limit: int | None 
         with aside(trainer, "validate"):
             for batch in batches.all_of(loader, limit):
                 loss = trainer.validation_step(started(trainer, batch))
-                if loss is not None:
-                    trainer.log("loss", loss)
+                if loss is not None and not trainer.means.has_own_loss:
+                    trainer.means.add("loss", loss.data if isinstance(loss, Variable) else loss)
             metrics.update({f"{prefix}{name}": value for name, value in trainer.means.end_epoch().items()})
     return metrics
 

@@ -34,6 +34,7 @@ class RunningMeans:
     Attributes:
         size: the samples of the batch under way, the weight of what is added; 0 between batches.
         logged: the loss that a replay has added itself, if the newest step was one.
+        has_own_loss: whether `validation_step` has logged the loss itself, and what it returns does not count.
         settle: called before sums are read: whoever holds steps back sets it, to do them then.
         host_reads: how often values were fetched from a device.
     """
@@ -46,6 +47,7 @@ class RunningMeans:
         self._on_device: DeviceSums | None = None
         self._captured: list[tuple[str, float]] | None = None
         self.logged: Any = None
+        self.has_own_loss = False
         self.settle: Callable[[], None] | None = None
         self.size = 0
         self.host_reads = 0

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 from minitorch.errors import ConfigError
+from minitorch.trainer.foreign_names import ARGUMENTS
 
 Validator = Callable[[Any, Any, Any], None]
 P = ParamSpec("P")
@@ -20,7 +21,10 @@ def tells_arguments(method: Callable[P, R]) -> Callable[P, R]:
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
         for name in kwargs:
             if name not in names:
-                raise TypeError(f"{method.__qualname__} takes no argument {name!r}; it takes {', '.join(names)}")
+                remedy = f"{ARGUMENTS[name]}; " if name in ARGUMENTS else ""
+                raise TypeError(
+                    f"{method.__qualname__} takes no argument {name!r}; {remedy}it takes {', '.join(names)}"
+                )
         return method(*args, **kwargs)
 
     return checked

@@ -12,6 +12,7 @@ from minitorch.layers import Layer
 from minitorch.models import Model
 from minitorch.optimizers import Optimizer
 from minitorch.trainer import batches
+from minitorch.trainer.foreign_names import READ, refuse_setting
 from minitorch.trainer.metrics import RunningMeans
 from minitorch.variable import Variable
 
@@ -71,7 +72,9 @@ class Steps:
     def log(self, name: str, value: Any) -> None:
         """Log one number of the batch under way, whose mean over samples is what callbacks get; or part of a Metric.
 
-        On a GPU it stays there until it is needed, so an array that is changed in place later must be copied.
+        On a GPU it stays there until it is needed, so an array that is changed in place later must be copied. All that
+        is logged in validation is named `val_...` in the metrics of the run; a name that begins so already stays as it
+        is. A `validation_step` may log its loss, as "loss", instead of returning it.
 
         Raises:
             ConfigError: no batch is under way; or it is named "loss" while training, as what `training_step` returns.
@@ -82,6 +85,9 @@ class Steps:
                 "log: 'loss' is the mean of what training_step returns, and logged without asking; leave this line "
                 "out, or give another name to another value"
             )
+        if self.stage == "validate":
+            name = name.removeprefix("val_")
+            self.means.has_own_loss |= name == "loss"
         self.means.add(name, value.data if isinstance(value, Variable) else value)
 
     if not TYPE_CHECKING:
@@ -89,8 +95,13 @@ class Steps:
         def __getattr__(self, name: str) -> Any:
             cls = type(self).__name__
             begun = "hooks" in vars(self)
-            remedy = "" if begun else f"; begin {cls}.__init__ with super().__init__(model, optimizer, ...)"
+            remedy = f"; {READ[name]}" if name in READ else ""
+            if not begun:
+                remedy = f"; begin {cls}.__init__ with super().__init__(model, optimizer, ...)"
             raise AttributeError(f"{cls!r} object has no attribute {name!r}{remedy}", name=name, obj=self)
+
+
+refuse_setting(Steps)
 
 
 class Stepper(Protocol):

@@ -14,6 +14,7 @@ from minitorch.trainer.bill import Bill
 from minitorch.trainer.callback import Callback, HookLists, check_hooks, checked
 from minitorch.trainer.callbacks import default_callbacks
 from minitorch.trainer.explain import explanation
+from minitorch.trainer.fit_checks import check_fit
 from minitorch.trainer.limits import Limits, check_limits
 from minitorch.trainer.loop import Loop, aside, evaluated, started
 from minitorch.trainer.metrics import RunningMeans, checked_loss, checked_metrics
@@ -193,8 +194,9 @@ class Trainer(Steps):
 
         Raises:
             ConfigError: no end is given, or it is not positive, or there is no optimizer; or the Trainer is under way;
-                or a folder has files of an earlier run, which this one neither goes on with nor may overwrite.
-            DataError: the loader has no batch.
+                or a loader is none; or a callback watches a metric that nobody logs; or a folder has files of an
+                earlier run, which this one neither goes on with nor may overwrite.
+            DataError: the loader has no batch, or lasts for one pass where several are needed.
             InUseError: another run is writing to a folder of this one.
         """
         if self.stage != "idle":
@@ -211,6 +213,7 @@ class Trainer(Steps):
         budget, callbacks = Budget(epochs, steps, seconds), limits.running(self.callbacks)
         self.train_loader, self.resuming, self.ending = train_loader, resume is not None, None
         self.hooks = HookLists(self, callbacks)
+        check_fit(self, callbacks, None if epochs is None or self.resuming else epochs - self.state.epoch)
         with RunFolders(self, callbacks) as folders:
             try:
                 with handled(self.request_stop):

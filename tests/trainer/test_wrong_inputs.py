@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from small_runs import at, batches, loader, samples, trainer
+from small_runs import Everything, at, batches, loader, samples, trainer
 
 import fake_cupy
 import minitorch.functions as F
@@ -136,16 +136,23 @@ def test_a_loader_without_batches_is_an_error():
 
 
 def test_a_generator_lasts_for_one_epoch():
-    """One epoch of a generator is fine; the second finds it exhausted, and the message says why."""
+    """One epoch of a generator is fine; more are refused before the first step, where they are known to come."""
     assert trainer().fit((batch for batch in batches()), epochs=1).status == "completed"
+    run, notes = trainer(notes := Everything()), notes
+    for loaders in ([(b for b in batches())], [batches(), map(tuple, batches())]):
+        with pytest.raises(
+            DataError, match=r"^a (generator|map) lasts for one pass, and 2 epochs are asked for; give so"
+        ):
+            run.fit(*loaders, epochs=2)
+    assert notes.hooks == []
     with pytest.raises(DataError, match=rf"^the loader \(generator\) gave no batch in epoch 2; {EMPTY}"):
-        trainer().fit((batch for batch in batches()), epochs=2)
+        trainer().fit((batch for batch in batches()), steps=6)
 
 
 def test_a_validation_loader_without_batches_is_an_error():
     """A generator for validation is exhausted after the first time; metrics do not vanish in silence."""
     with pytest.raises(DataError, match=rf"^the loader \(generator\) gave no batch; {EMPTY}"):
-        trainer().fit(batches(), (batch for batch in batches()), epochs=2)
+        trainer().fit(batches(), (batch for batch in batches()), steps=8)
     for entry in (trainer().evaluate, trainer().predict):
         with pytest.raises(DataError, match=rf"^the loader \(list\) gave no batch; {EMPTY}"):
             entry([])
@@ -267,14 +274,15 @@ def test_arguments_of_other_frameworks_are_answered_with_those_there_are():
     """`max_epochs=` and the like, given to the Trainer or to `fit`."""
     with pytest.raises(
         TypeError,
-        match=r"^Trainer\.__init__ takes no argument 'max_epochs'; it takes model, optimizer, loss, metrics, "
+        match=r"^Trainer\.__init__ takes no argument 'max_epochs'; give fit\(\.\.\., epochs=\.\.\.\); it "
+        r"takes model, optimizer, loss, metrics, "
         r"callbacks, log_every, validate_every$",
     ):
         Trainer(MLP((8, 3)), SGD(), max_epochs=5)
     with pytest.raises(
         TypeError,
-        match=r"^Trainer\.fit takes no argument 'validation_data'; it takes train_loader, validation, epochs, steps, "
-        r"seconds, resume, limits$",
+        match=r"^Trainer\.fit takes no argument 'validation_data'; give validation; it takes train_loader, validation, "
+        r"epochs, steps, seconds, resume, limits$",
     ):
         trainer().fit(batches(), validation_data=batches(), epochs=1)
 
@@ -289,8 +297,8 @@ def test_a_trainer_whose_init_was_forgotten_says_what_is_missing():
     remedy = r"begin Mine\.__init__ with super\(\)\.__init__\(model, optimizer, \.\.\.\)$"
     with pytest.raises(AttributeError, match=rf"^'Mine' object has no attribute 'stage'; {remedy}"):
         Mine().fit(batches(), epochs=1)
-    with pytest.raises(AttributeError, match=r"^'Trainer' object has no attribute 'log_dict'$"):
-        Trainer(MLP((8, 3)), SGD()).log_dict({})
+    with pytest.raises(AttributeError, match=r"^'Trainer' object has no attribute 'nothing'$"):
+        Trainer(MLP((8, 3)), SGD()).nothing({})
 
 
 def test_a_batch_without_an_array_is_refused():
@@ -323,10 +331,9 @@ def test_a_metric_to_monitor_must_exist():
     """EarlyStopping on a metric that nobody computes lists those that there are."""
     with pytest.raises(
         ConfigError,
-        match=r"^EarlyStopping: no metric is named 'val_loss'; there is loss \(those of validation need a validation "
-        r"loader, and a validation in every epoch\)$",
+        match=r"^EarlyStopping: no metric is named 'score'; there is loss \(those of validation need a validation loa",
     ):
-        trainer(EarlyStopping()).fit(batches(), epochs=1)
+        trainer(EarlyStopping("score")).fit(batches(), epochs=1)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from minitorch.errors import CheckpointError, ConfigError, StateError
 from minitorch.trainer import snapshot
 from minitorch.trainer.background import BackgroundWrite
 from minitorch.trainer.callback import Phase
-from minitorch.trainer.callbacks.monitored import no_metric
+from minitorch.trainer.callbacks.monitored import Monitoring, no_metric, validated
 from minitorch.trainer.callbacks.run_files import RunFiles
 from minitorch.trainer.metrics import check_finite
 from minitorch.trainer.nonfinite import check_weights
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @attrs.define(eq=False)
-class Checkpoint(RunFiles):
+class Checkpoint(RunFiles, Monitoring):
     """Saves the whole state of the run at safe points, to `checkpoints/step-00000600.safetensors` in a folder.
 
         trainer = Trainer(model, optimizer, loss=loss, callbacks=[Checkpoint("runs/mnist", monitor="val_loss")])
@@ -92,8 +92,8 @@ class Checkpoint(RunFiles):
     def on_epoch_end(self, trainer: "Trainer", metrics: dict[str, float]) -> None:
         """Note the metric."""
         self._note(metrics)
-        if self.monitor is not None and not self._seen and _validated(trainer, self.monitor, metrics):
-            raise no_metric(self.monitor, metrics, "Checkpoint", "a validation loader")
+        if self.monitor is not None and not self._seen and validated(trainer, self.monitor, metrics):
+            raise no_metric(self.monitor, metrics, "Checkpoint")
 
     def on_checkpoint(self, trainer: "Trainer") -> None:
         """Save if it is time, if this step is among the best, or if the run ends here.
@@ -170,13 +170,6 @@ class Checkpoint(RunFiles):
 
     def _path(self, step: int) -> Path:
         return self.folder / "checkpoints" / f"step-{step:08d}.safetensors"
-
-
-def _validated(trainer: "Trainer", monitor: str, metrics: Mapping[str, float]) -> bool:
-    """Whether `monitor` should be among the metrics of an epoch: validation, if it needs one, has had its turn."""
-    if not monitor.startswith("val_") or any(name.startswith("val_") for name in metrics):
-        return True
-    return trainer.validate_every.epochs is not None and trainer.validate_every.due(trainer.state)
 
 
 def restore(trainer: "Trainer", resume: str | PathLike[str]) -> None:

@@ -9,7 +9,7 @@ import attrs
 from minitorch.serialize import check_keys
 from minitorch.trainer.callback import Callback, Phase
 from minitorch.trainer.callbacks.ema import as_validated
-from minitorch.trainer.callbacks.monitored import Mode, Progress, metric_named
+from minitorch.trainer.callbacks.monitored import Mode, Monitoring, Progress, metric_named
 from minitorch.trainer.settings import at_least, one_of
 
 if TYPE_CHECKING:
@@ -20,13 +20,14 @@ Array = Any
 
 
 @attrs.define(eq=False)
-class EarlyStopping(Callback):
+class EarlyStopping(Callback, Monitoring):
     """Stops the run when a metric has not become better for some epochs.
 
         Trainer(model, optimizer, loss=loss, callbacks=[EarlyStopping("val_accuracy", patience=5, mode="max")])
 
     Args:
-        monitor: the name of the metric, as `on_epoch_end` gets it.
+        monitor: the name of the metric, as `on_epoch_end` gets it. Epochs without a validation are not looked at where
+            it is one of validation.
         patience: after how many epochs in a row without improvement the run ends.
         min_delta: what counts as better must be better by more than this.
         mode: whether a better metric is smaller ("min") or larger ("max").
@@ -36,7 +37,8 @@ class EarlyStopping(Callback):
         start: how many epochs at the beginning are not looked at.
 
     Raises:
-        ConfigError: a setting is not allowed, or no metric has the name.
+        ConfigError: a setting is not allowed; or no metric has the name, which `fit` says before the first step where
+            it can be known.
     """
 
     phase = Phase.CONTROL
@@ -58,8 +60,8 @@ class EarlyStopping(Callback):
 
     def on_epoch_end(self, trainer: "Trainer", metrics: dict[str, float]) -> None:
         """Compare with the best so far."""
-        value = metric_named(self.monitor, metrics, "EarlyStopping")
-        if trainer.state.epoch <= self.start:
+        value = metric_named(trainer, self.monitor, metrics, "EarlyStopping")
+        if value is None or trainer.state.epoch <= self.start:
             return
         if self.check_finite and not math.isfinite(value):
             trainer.request_stop(f"{self.monitor} is {value} in epoch {trainer.state.epoch} (EarlyStopping)")

@@ -40,6 +40,7 @@ class GradientClipping(Callback):
 
     phase = Phase.CONTROL
     needs_host = ()
+    logs = ("grad_norm",)
 
     norm: float | None = attrs.field(default=None, kw_only=True, validator=_check_bound)
     value: float | None = attrs.field(default=None, kw_only=True, validator=_check_bound)

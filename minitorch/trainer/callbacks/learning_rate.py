@@ -26,6 +26,7 @@ class LearningRate(Callback, ABC):
 
     phase = Phase.CONTROL
     needs_host = ()
+    logs = ("lr",)
 
     _bases: dict[str, float] = attrs.field(factory=dict, init=False, repr=False)  # by the name of each optimizer
 

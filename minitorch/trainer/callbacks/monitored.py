@@ -2,33 +2,54 @@
 
 import difflib
 import math
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
 from minitorch.errors import ConfigError
 
+if TYPE_CHECKING:
+    from minitorch.trainer.trainer import Trainer
+
 Mode = Literal["min", "max"]
 
 
-def metric_named(name: str, metrics: Mapping[str, float], owner: str) -> float:
-    """The metric `name`.
+class Monitoring:
+    """Watches the metric `monitor`, if that is not None; `fit` looks beforehand whether it can be there."""
+
+    __slots__ = ()
+    monitor: str | None
+
+
+def metric_named(trainer: "Trainer", name: str, metrics: Mapping[str, float], owner: str) -> float | None:
+    """The metric `name` of an epoch; None where it is one of validation, which had no turn in it.
 
     Raises:
         ConfigError: there is none; the message lists those there are, and names similar ones.
     """
     if name in metrics:
         return metrics[name]
-    raise no_metric(name, metrics, owner, "a validation loader, and a validation in every epoch")
+    if validated(trainer, name, metrics):
+        raise no_metric(name, metrics, owner)
+    return None
 
 
-def no_metric(name: str, metrics: Mapping[str, float], owner: str, needed: str) -> ConfigError:
-    """The error that says that `owner` watches a metric which is not there, and what those of validation need."""
-    near = difflib.get_close_matches(name, metrics, n=1, cutoff=0.7)
+def validated(trainer: "Trainer", name: str, metrics: Mapping[str, float]) -> bool:
+    """Whether `name` should be among the metrics of an epoch: validation, if it needs one, has had its turn."""
+    if not name.startswith("val_") or any(other.startswith("val_") for other in metrics):
+        return True
+    return trainer.validate_every.epochs is not None and trainer.validate_every.due(trainer.state)
+
+
+def no_metric(name: str, metrics: Iterable[str], owner: str) -> ConfigError:
+    """The error that says that `owner` watches a metric which is not there."""
+    metrics = list(metrics)
+    near = difflib.get_close_matches(name, metrics, n=1, cutoff=0.6)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return ConfigError(
-        f"{owner}: no metric is named {name!r}; {hint}there is {', '.join(metrics)} (those of validation need {needed})"
+        f"{owner}: no metric is named {name!r}; {hint}there is {', '.join(metrics)} (those of validation need a "
+        "validation loader)"
     )
 
 

@@ -8,7 +8,7 @@ import attrs
 from minitorch.errors import ConfigError
 from minitorch.serialize import check_keys
 from minitorch.trainer.callbacks.learning_rate import LearningRate
-from minitorch.trainer.callbacks.monitored import Mode, Progress, metric_named
+from minitorch.trainer.callbacks.monitored import Mode, Monitoring, Progress, metric_named
 from minitorch.trainer.settings import at_least, one_of
 
 if TYPE_CHECKING:
@@ -21,13 +21,14 @@ def _check_factor(owner: Any, attribute: Any, value: Any) -> None:
 
 
 @attrs.define(eq=False)
-class ReduceLROnPlateau(LearningRate):
+class ReduceLROnPlateau(LearningRate, Monitoring):
     """Multiplies the learning rate by a factor when a metric has not become better for some epochs.
 
         Trainer(model, SGD(0.1), loss=loss, callbacks=[ReduceLROnPlateau("val_loss", factor=0.5, patience=3)])
 
     Args:
-        monitor: the name of the metric, as `on_epoch_end` gets it.
+        monitor: the name of the metric, as `on_epoch_end` gets it. Epochs without a validation are not looked at where
+            it is one of validation.
         factor: what the learning rate is multiplied by.
         patience: after how many epochs in a row without improvement.
         min_delta: what counts as better must be better by more than this.
@@ -60,9 +61,10 @@ class ReduceLROnPlateau(LearningRate):
     def on_epoch_end(self, trainer: "Trainer", metrics: dict[str, float]) -> None:
         """Compare with the best so far."""
         super().on_epoch_end(trainer, metrics)
-        better = self._progress.note(
-            metric_named(self.monitor, metrics, type(self).__name__), self.mode, self.min_delta
-        )
+        value = metric_named(trainer, self.monitor, metrics, type(self).__name__)
+        if value is None:
+            return
+        better = self._progress.note(value, self.mode, self.min_delta)
         if self._cooling:
             self._cooling -= 1
             self._progress.waited = 0

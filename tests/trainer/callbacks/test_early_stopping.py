@@ -95,7 +95,7 @@ def test_a_metric_that_is_not_there_is_an_error():
     run = small_runs.trainer(EarlyStopping("val_los"))
     wanted = (
         r"EarlyStopping: no metric is named 'val_los'; did you mean 'val_loss'\? there is loss, val_loss \(those of "
-        r"validation need a validation loader, and a validation in every epoch\)"
+        r"validation need a validation loader\)"
     )
     with pytest.raises(ConfigError, match=wanted):
         run.fit(small_runs.batches(), small_runs.batches(1), epochs=1)

@@ -1,0 +1,99 @@
+"""Names that users of Lightning and Keras bring with them, and what stands for them here."""
+
+from typing import Any
+
+from minitorch.errors import ConfigError
+
+_DATA = "give loaders to fit(train_loader, validation)"
+_EVALUATE = "call evaluate(loader)"
+_FIT_EPOCHS, _FIT_STEPS = "give fit(..., epochs=...)", "give fit(..., steps=...)"
+_STEP = "override training_step"
+
+# Attributes that these frameworks read: to set one here would change nothing.
+SET = {
+    "should_stop": "call request_stop(reason)",
+    "stop_training": "call request_stop(reason)",
+    "max_epochs": _FIT_EPOCHS,
+    "max_steps": _FIT_STEPS,
+    "max_time": "give fit(..., seconds=...)",
+    "current_epoch": "it is state.epoch, which the loop counts",
+    "global_step": "it is state.step, which the loop counts",
+    "accumulate_grad_batches": "add the callback GradientAccumulation(batches)",
+    "gradient_clip_val": "add the callback GradientClipping(norm=...)",
+    "check_val_every_n_epoch": "give Trainer(..., validate_every=Every(epochs=...))",
+    "log_every_n_steps": "give Trainer(..., log_every=Every(steps=...))",
+    "limit_train_batches": "give fit(..., limits=Limits(train_batches=...))",
+    "limit_val_batches": "give fit(..., limits=Limits(validation_batches=...))",
+}
+
+READ = SET | {
+    "callback_metrics": "the metrics of finished epochs are in history, those of this one come from read(name)",
+    "logged_metrics": "the metrics of finished epochs are in history, those of this one come from read(name)",
+    "log_dict": "call log(name, value) for each",
+    "train": "call fit(train_loader, ...)",
+    "validate": _EVALUATE,
+    "test": _EVALUATE,
+    "save_checkpoint": "add the callback Checkpoint(folder)",
+    "load_from_checkpoint": "give fit(..., resume=path), or call model.load_weights(path, prefix='model/')",
+    "train_dataloader": "it is train_loader",
+    "val_dataloaders": "they are validation_loaders",
+    "manual_backward": "override optimizer_step",
+    "compile": "give Trainer(model, optimizer, loss=..., metrics={...})",
+}
+
+# Methods that these frameworks call: one of this name would never run here.
+METHODS = {
+    "train_step": _STEP,
+    "test_step": "override validation_step, which evaluate(loader) runs",
+    "val_step": "override validation_step",
+    "eval_step": "override validation_step",
+    "configure_optimizers": "give Trainer(model, optimizer), and schedules as the callback LRSchedule",
+    "train_dataloader": _DATA,
+    "val_dataloader": _DATA,
+    "test_dataloader": _EVALUATE,
+    "predict_dataloader": "call predict(loader)",
+}
+
+ARGUMENTS = SET | {
+    "train_dataloaders": "give train_loader",
+    "val_dataloaders": "give validation",
+    "validation_data": "give validation",
+    "validation_loader": "give validation",
+    "val_loader": "give validation",
+    "ckpt_path": "give resume=...",
+    "batch_size": "it is the loader's: DataLoader(data, batch_size)",
+    "shuffle": "it is the loader's: DataLoader(data, batch_size, shuffle=...)",
+    "verbose": "add the callbacks ProgressBar() and ConsoleLogger(), or leave them out",
+    "enable_progress_bar": "add the callback ProgressBar(), or leave it out",
+    "logger": "add a callback: JSONLLogger, CSVLogger, TensorBoardLogger, WandbLogger or MLflowLogger",
+    "accelerator": "add the callback DevicePlacement('auto')",
+    "devices": "add the callback DevicePlacement('cuda:0')",
+    "precision": "add the callback MixedPrecision('bf16')",
+    "val_check_interval": "give Trainer(..., validate_every=Every(steps=...))",
+    "fast_dev_run": "give fit(..., limits=Limits(fast_dev_run=True))",
+    "overfit_batches": "give fit(..., limits=Limits(overfit_batches=...))",
+    "default_root_dir": "each callback that writes is given its folder",
+    "optimizers": "give optimizer, several of them in a dict by name",
+    "criterion": "give loss",
+    "loss_fn": "give loss",
+    "initial_epoch": "give resume=..., and epochs= in all",
+}
+
+
+class ForeignName:
+    """An attribute that may not be set; to read it says what to use too, by the `__getattr__` of its owner."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, owner: Any, cls: type | None = None) -> Any:
+        raise AttributeError(self.name)
+
+    def __set__(self, owner: Any, value: Any) -> None:
+        raise ConfigError(f"{type(owner).__name__}: to set {self.name} does nothing; {SET[self.name]}")
+
+
+def refuse_setting(cls: type) -> None:
+    """Have instances of `cls`, and of subclasses that do not define them, refuse what would change nothing."""
+    for name in SET:
+        setattr(cls, name, ForeignName(name))
