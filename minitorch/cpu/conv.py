@@ -12,6 +12,8 @@ import attrs
 import numpy as np
 
 from minitorch.cpu.columns import TASKS, Plan, Tile, matrix, parts
+from minitorch.cpu.onednn import library as onednn
+from minitorch.cpu.onednn.conv import convolve
 from minitorch.cpu.scratch import scratch
 from minitorch.cpu.threads import parallel
 from minitorch.cpu.window import Pair, Window
@@ -26,6 +28,10 @@ def conv2d(x: Array, W: Array, b: Array | None, window: Window, groups: int) -> 
     """Cross-correlate x (N, C, H, W) with W (OC, C/groups, KH, KW) and add b (OC,) or None: (N, OC, OH, OW)."""
     x, W = _alike(x, W)
     y = np.empty((len(x), len(W), *window.positions(x.shape[2:])), x.dtype)
+    if onednn.takes(x, W, y):
+        bias = None if b is None else np.ascontiguousarray(b, x.dtype)
+        if convolve("y", x, W, y, window, groups, bias):
+            return y
     plan = Plan.of(x, window, groups, y.shape[2:])
     tiles = plan.tiles(0, len(x))
     blocks = _blocks(len(W), OUT_CHANNELS, len(tiles), groups)
@@ -45,13 +51,15 @@ def conv2d(x: Array, W: Array, b: Array | None, window: Window, groups: int) -> 
 
 def deconv2d(x: Array, W: Array, b: Array | None, window: Window, groups: int, size: Pair) -> Array:
     """The adjoint of `conv2d` for its images, x (N, OC, OH, OW) back to (N, C, *size), plus b (C,) or None."""
+    x, W = _alike(x, W)
+    y = np.empty((len(x), W.shape[1] * groups, *size), x.dtype)
+    if onednn.takes(x, W, y) and convolve("x", y, W, x, window, groups):
+        return y if b is None else np.add(y, b.reshape(-1, 1, 1), out=y)
     (rh, rw), (ph, pw) = window.reach, window.pad
     if window.stride == (1, 1) and ph < rh and pw < rw:  # then it is a convolution itself, with the kernel turned
         turned = W.reshape(groups, -1, *W.shape[1:]).swapaxes(1, 2)[..., ::-1, ::-1]
         turned = turned.reshape(-1, len(W) // groups, *W.shape[2:])
         return conv2d(x, turned, b, attrs.evolve(window, pad=(rh - 1 - ph, rw - 1 - pw)), groups)
-    x, W = _alike(x, W)
-    y = np.empty((len(x), W.shape[1] * groups, *size), x.dtype)
     plan = Plan.of(x, Window((1, 1)), groups, x.shape[2:])
     runs = [slice(n, min(n + plan.images, len(x))) for n in range(0, len(x), plan.images)]
     blocks = _blocks(y.shape[1], 1, len(runs), groups)
@@ -73,8 +81,10 @@ def deconv2d(x: Array, W: Array, b: Array | None, window: Window, groups: int, s
 def conv2d_weight(x: Array, g: Array, window: Window, groups: int) -> Array:
     """The adjoint of `conv2d` for its weights: x (N, C, H, W) and g (N, OC, OH, OW) to (OC, C/groups, KH, KW)."""
     x, g = _alike(x, g)
-    plan = Plan.of(x, window, groups, g.shape[2:])
     W = np.empty((g.shape[1], x.shape[1] // groups, *window.kernel), x.dtype)
+    if onednn.takes(x, g, W) and convolve("W", x, W, g, window, groups):
+        return W
+    plan = Plan.of(x, window, groups, g.shape[2:])
     split = plan.split(W)
     blocks = _blocks(x.shape[1], -(-COLUMN_ROWS // (window.kernel[0] * window.kernel[1])), 1, groups)
     runs = parts(len(x), TASKS // len(blocks))

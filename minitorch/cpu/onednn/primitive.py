@@ -59,6 +59,13 @@ def plain(shape: Shape, strides: Shape | None = None) -> Layout:
     return Layout("create_with_strides", len(shape), _integers(shape), FLOAT32, _integers(strides))
 
 
+def layout_of(array: Array) -> Layout:
+    """The layout of this array of float32, which may be a view."""
+    if array.flags.c_contiguous:
+        return plain(array.shape)
+    return plain(array.shape, tuple([s // array.itemsize for s in array.strides]))
+
+
 @lru_cache(maxsize=1024)
 def chosen(shape: Shape) -> Layout:
     """A float32 array of this shape, in the layout that a primitive chooses: `Primitive.layout` says which it is."""
@@ -93,7 +100,7 @@ class Primitive:
         """Compute, reading from some of the arrays and writing to the others.
 
         Args:
-            arrays: by what they are, `{SRC: x, DST: y}`; each in C order, with as many bytes as its layout says.
+            arrays: by what they are, `{SRC: x, DST: y}`; each begins where its layout does, and takes as many bytes.
 
         Raises:
             DeviceError: oneDNN reports an error.
@@ -137,9 +144,16 @@ class _Call:
         if self.space:
             arrays = (*arrays, scratch("onednn", (self.space,), np.dtype(np.uint8)))
         for memory, size, array in zip(self.memories, self.sizes, arrays, strict=True):
-            assert array.nbytes == size, (array.shape, array.dtype, size)
-            assert array.flags.c_contiguous
+            assert _extent(array) == size, (array.shape, array.strides, size)
             check(self.point(memory.pointer, array.__array_interface__["data"][0]), "dnnl_memory_set_data_handle")
+
+
+def _extent(array: Array) -> int:
+    """The bytes that oneDNN counts for an array; for a view, to the end of its longest axis."""
+    if array.flags.c_contiguous:
+        return array.nbytes
+    assert min(array.strides) > 0
+    return int(max(n * s for n, s in zip(array.shape, array.strides, strict=True)))
 
 
 class Argument(ctypes.Structure):
