@@ -3,7 +3,7 @@
 from minitorch.cuda.array_module import as_cupy, as_numpy, get_array_module, has_gpu, is_array, transfers, xp_of
 from minitorch.cuda.device import Device, Memory, compute_stream
 from minitorch.cuda.gemm import computing, gemm
-from minitorch.cuda.graph import CapturedStep, DeviceScalar, capturing, preserved
+from minitorch.cuda.graph import CapturedStep, DeviceScalar, StepNumber, capturing, preserved
 from minitorch.cuda.strict import no_sync, sync_allowed
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Device",
     "DeviceScalar",
     "Memory",
+    "StepNumber",
     "as_cupy",
     "as_numpy",
     "capturing",

@@ -1,15 +1,18 @@
 """`CapturedStep`: work on device arrays, recorded once as a CUDA graph and repeated by one launch.
 
 A graph repeats what the device did, with the same addresses: nothing that Python decides, and no number that Python
-holds, can differ between launches. What must differ is kept in device memory: see `DeviceScalar`.
+holds, can differ between launches. What must differ is kept in device memory: see `DeviceScalar` and `StepNumber`.
 """
 
 import gc
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
+from minitorch.cuda import kernels
 from minitorch.cuda.array_module import require_cupy
 from minitorch.cuda.gemm import prepare
 from minitorch.errors import DeviceError
@@ -164,6 +167,44 @@ class DeviceScalar:
         """Add `by` on the device: inside a captured step, at each launch."""
         self.array += by
         self._known = None  # how often it is launched the host does not see
+
+
+class StepNumber:
+    """A number that the host knows before each step, such as a learning rate: float32 in device memory.
+
+    Eager steps read place 0. A graph of several steps reads a place for each, all of which are written before it is
+    launched: by one launch whose arguments they are, so that nothing is copied and nobody waits.
+
+    Args:
+        now: what it is in the step under way.
+
+    Attributes:
+        now: the same; whoever owns the number sets it before the step.
+        place: which step of a graph is being captured.
+    """
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+        self.place = 0
+        self._array: Array = None
+        self._known: list[float] = []
+
+    @property
+    def array(self) -> Array:
+        """Where the step under way reads it: 0-d; eagerly it is written first, if it is not there yet."""
+        if not capturing():
+            self.write([self.now])
+        elif self._array is None:
+            raise DeviceError("a number of the step is not on the device yet; do a step eagerly before the capture")
+        return self._array[self.place]
+
+    def write(self, values: Sequence[float]) -> None:
+        """Make it, in the steps that one launch does, one of `values` after the other; outside captured work."""
+        if self._array is None:
+            self._array = require_cupy().empty(kernels.NUMBERS, np.float32)
+        if self._known[: len(values)] != list(values):
+            kernels.write_numbers(self._array, values)
+            self._known[: len(values)] = values
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import attrs
 import numpy as np
 
-from minitorch.cuda import DeviceScalar, capturing, kernels, sync_allowed, xp_of
+from minitorch.cuda import StepNumber, capturing, kernels, sync_allowed, xp_of
 from minitorch.errors import DeviceError
 from minitorch.optimizers.hooks import ClipGrad, WeightDecay
 from minitorch.variable import Parameter
@@ -111,14 +111,15 @@ class MultiTensor:
 
     Attributes:
         generation: another number each time that it is made anew; a captured update of an earlier one is out of date.
+        lr: the learning rate.
     """
 
     def __init__(self) -> None:
         self.generation = 0
+        self.lr = StepNumber(0.0)
         self._made_of: list[Any] = []
         self._parts: list[Part] = []
         self._all: kernels.Tensors | None = None
-        self._lr: DeviceScalar | None = None
 
     def counts(self) -> list[Array]:
         """The numbers of the last updates, which each update moves on."""
@@ -128,12 +129,7 @@ class MultiTensor:
         """Have everything made anew by the next update."""
         self._made_of, self.generation = [], next(_generations)
 
-    def set_lr(self, lr: float) -> None:
-        """Write the learning rate to the device, where it has changed."""
-        if self._lr is not None:
-            self._lr.set(lr)
-
-    def update(self, launch: Launch, lr: float, request: Request) -> None:
+    def update(self, launch: Launch, rate: StepNumber, request: Request) -> None:
         """Update the Parameters of `request` by their gradients, with one launch for each set of hyperparameters."""
         made_of = request.made_of(launch)
         if not _same(made_of, self._made_of):
@@ -145,10 +141,7 @@ class MultiTensor:
             with sync_allowed():
                 self._make(launch, request)
             self._made_of = made_of
-        if self._lr is None:
-            self._lr = DeviceScalar(lr, np.float32)
-        if not capturing():
-            self._lr.set(lr)
+        lr = rate.array
         grads = [_fitting(p.grad.data, p.data) for p in request.params]
         clip = request.keep
         if request.longest is not None:
@@ -163,7 +156,7 @@ class MultiTensor:
                 steps += 1
                 counted = {"step": part.steps}
             own = [grads[i] for i in part.members]
-            launch.kernel(part.tensors, own, lr=self._lr.array, clip=clip, **part.settings, **counted)
+            launch.kernel(part.tensors, own, lr=lr, clip=clip, **part.settings, **counted)
         count(request.entries, launch, 1)
 
     def _make(self, launch: Launch, request: Request) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from minitorch import serialize
 from minitorch.cpu.heap import keep_freed_memory
 from minitorch.cpu.update import flush_denormals
-from minitorch.cuda import as_cupy, as_numpy, capturing, xp_of
+from minitorch.cuda import StepNumber, as_cupy, as_numpy, capturing, xp_of
 from minitorch.errors import ConfigError, DeviceError, GraphError, StateError
 from minitorch.optimizers import grouping, multi_tensor
 from minitorch.optimizers.checks import HasParams, fractions, positive
@@ -171,17 +171,21 @@ class Optimizer:
         options = [found[self._patterns[p]] for p in params]
         request = Request(params, self._launched, options, longest, decay, self.keep)
         if params:
-            self._on_device.update(launch, self.lr, request)  # type: ignore[attr-defined]
+            self._on_device.update(launch, self.rate, request)
+
+    @property
+    def rate(self) -> StepNumber:
+        """The learning rate as updates by a launch read it on the device; `now` is that of the host."""
+        self._on_device.lr.now = self.lr  # type: ignore[attr-defined]
+        return self._on_device.lr
 
     def refresh(self) -> int:
-        """Before a captured update is replayed: write a new learning rate to the device, which a launch reads there.
+        """Before a captured update is replayed: a number that changes when the capture is out of date.
 
-        Returns:
-            A number that changes when something else did that the capture does not read anew: then it is out of date.
+        It is when something has changed besides the learning rate, which a launch reads anew: see `rate`.
         """
         if self._launch_settings() != self._launched_with:
             self._on_device.outdate()
-        self._on_device.set_lr(self.lr)  # type: ignore[attr-defined]
         return self._on_device.generation
 
     def arrays(self) -> list[Array]:

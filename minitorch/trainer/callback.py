@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from minitorch.cuda import StepNumber
 from minitorch.errors import ConfigError, HookError, StateError
 from minitorch.trainer.bill import Bill, HookBill
 from minitorch.trainer.foreign_names import METHODS
@@ -19,6 +20,7 @@ HOOKS: Mapping[str, str] = {
     "on_epoch_start": "before the first batch of an epoch, also of one that is resumed in its middle",
     "on_batch_start": "before each batch is used; takes the batch and returns it, perhaps changed",
     "on_after_backward": "when the gradients of an update are there, before the optimizer uses them",
+    "on_after_update": "when the optimizer has updated the Parameters",
     "on_batch_end": "after each training batch",
     "on_validation_start": "before validation",
     "on_validation_end": "after validation, with its metrics",
@@ -111,8 +113,9 @@ class Callback:
         phase: when it runs among other callbacks; within a phase they run in the order given to the Trainer.
         stages: for batches of which stages `on_batch_start` is called: "train", "validate", "predict".
         needs_host: which of the hooks inside a batch need the host, or the arrays as they are then, in each one. It is
-            asked where `CudaGraph` captures steps: `on_after_backward` among them forces eager mode; without it the
-            hook is called once, while the step is captured, and what it did to gradients on the device is repeated.
+            asked where `CudaGraph` captures steps: `on_after_backward` or `on_after_update` among them forces eager
+            mode; without it the hook is called once, while the step is captured, and what it did on the device is
+            repeated. Numbers that such a hook needs, and that differ between steps, it reads from `step_numbers`.
             For `on_batch_start`, `on_batch_end` or `on_checkpoint` each step is launched by itself, and the batch is
             made before it. A callback whose hooks look at `outputs.metrics` and count, and no more, says `()`.
         logs: names of the metrics that its hooks log or add, where it says so: a misspelled `monitor` is then found
@@ -123,7 +126,9 @@ class Callback:
 
     phase: ClassVar[Phase] = Phase.METRIC
     stages: ClassVar[tuple[str, ...]] = ("train",)
-    needs_host: ClassVar[tuple[str, ...]] = ("on_batch_start", "on_after_backward", "on_batch_end", "on_checkpoint")
+    needs_host: ClassVar[tuple[str, ...]] = (
+        "on_batch_start", "on_after_backward", "on_after_update", "on_batch_end", "on_checkpoint",
+    )  # fmt: skip
     logs: ClassVar[tuple[str, ...]] = ()
     first_in: ClassVar[tuple[str, ...]] = ()
     last_in: ClassVar[tuple[str, ...]] = ()
@@ -144,6 +149,9 @@ class Callback:
 
     def on_after_backward(self, trainer: "Trainer") -> None:
         """Run when the gradients of an update are there, before the optimizer uses them; may change them."""
+
+    def on_after_update(self, trainer: "Trainer") -> None:
+        """Run when the optimizer has updated the Parameters, before any counter moves on; may change them."""
 
     def on_batch_end(self, trainer: "Trainer", outputs: "StepOutputs") -> None:
         """Run after each training batch; reading `outputs.loss` waits for the device, `outputs.metrics` does not.
@@ -172,6 +180,13 @@ class Callback:
     def describe(self, trainer: "Trainer") -> list[str]:
         """Lines for `trainer.explain()`, of what cannot be seen from the settings."""
         return []
+
+    def step_numbers(self) -> Sequence[StepNumber]:
+        """Numbers that `on_after_backward` and `on_after_update` read on the device, always the same objects.
+
+        Their `now` is set before each step, in `on_batch_start`: so a graph of several steps has that of each.
+        """
+        return ()
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs: numbers, strings, lists, dicts and arrays."""

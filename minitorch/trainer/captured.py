@@ -1,6 +1,6 @@
 """`CapturedBatch`: training batches of one shape, captured as a CUDA graph, and what the host counts at each replay."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 
 from minitorch import random
-from minitorch.cuda import CapturedStep, DeviceScalar, is_array, sync_allowed, xp_of
+from minitorch.cuda import CapturedStep, DeviceScalar, StepNumber, is_array, sync_allowed, xp_of
 from minitorch.errors import DeviceError
 from minitorch.random import RandomState
 from minitorch.resident import LaterBatch
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from minitorch.trainer.trainer import Trainer
 
 Array = Any
+INSIDE = ("on_after_backward", "on_after_update")  # hooks that a graph does
 TOLERANCE = 1e-4  # of the largest number of an array, between a replay and the same step done eagerly
 
 
@@ -67,7 +68,7 @@ class ReadsNothing:
 
 
 class CapturedBatch:
-    """A training batch as a graph: gather, forward, backward, hooks `on_after_backward`, update, sums of logged values.
+    """A training batch as a graph: gather, forward, backward, update, the hooks around it, sums of logged values.
 
     Args:
         trainer: whose step it is.
@@ -90,6 +91,7 @@ class CapturedBatch:
         before = random.get_state()
         self._seed, self._draw_after, self._draws = before.seed, before.draw, False
         self._loss: Variable | None = None
+        self._numbers = step_numbers(trainer)
         self._graph = CapturedStep(lambda: self._work(trainer, before))
         with without_traces(trainer) as traces, trainer.means.captured() as logged:
             self._graph.capture()
@@ -98,6 +100,7 @@ class CapturedBatch:
         self._generations = [optimizer.refresh() for optimizer in trainer.optimizers.values()]
         self._grads = gradients(trainer)
         self._places = [(param, param.data, param.node) for param in trainer.model.params()]
+        self._kept = callback_arrays(trainer)
 
     @property
     def loss(self) -> Variable:
@@ -106,7 +109,7 @@ class CapturedBatch:
         return self._loss
 
     def fits(self, trainer: "Trainer") -> bool:
-        """Whether nothing has changed that the graph was made with; new learning rates are written to the device.
+        """Whether nothing has changed that the graph was made with.
 
         Gradients that wait for an update must be where the graph adds to them.
         """
@@ -115,12 +118,22 @@ class CapturedBatch:
             return False
         if any(param.data is not data or param.node is not node for param, data, node in self._places):
             return False  # moved, or frozen
+        kept = callback_arrays(trainer)
+        if len(kept) != len(self._kept) or any(a is not b for a, b in zip(kept, self._kept, strict=True)):
+            return False
         return self._entering is None or all(param.grad is grad for param, grad in self._entering)
 
-    def replay(self, trainer: "Trainer", batch: Any, step: int) -> None:
-        """Do the work for `batch`, the first of several where the graph does several, in step number `step`."""
+    def replay(self, trainer: "Trainer", batch: Any, step: int, numbers: Sequence[Sequence[float]]) -> None:
+        """Do the work for `batch`, the first of several where the graph does several, in step number `step`.
+
+        Args:
+            trainer: whose step it is.
+            batch: the first one.
+            step: the number of its step.
+            numbers: for each of the steps the `step_numbers` as they are in it.
+        """
         trainer.means.flush()  # what was logged may be at places that the graph writes to
-        self.launch(batch, step)
+        self.launch(batch, step, numbers)
         for optimizer, updates in zip(trainer.optimizers.values(), self._updates, strict=True):
             if updates:
                 optimizer.advance(updates)
@@ -128,8 +141,10 @@ class CapturedBatch:
         for param, grad in self._grads:
             param.grad = grad
 
-    def launch(self, batch: Any, step: int) -> None:
+    def launch(self, batch: Any, step: int, numbers: Sequence[Sequence[float]]) -> None:
         """Do it on the device, and have nothing counted on the host."""
+        for number, values in zip(self._numbers, zip(*numbers, strict=True), strict=True):
+            number.write(values)
         if self._gathers is not None:
             self._counters.follow(batch)
         else:
@@ -155,8 +170,10 @@ class CapturedBatch:
         counters, state = self._counters, trainer.state
         trainer.state = ReadsNothing(state.waiting)  # type: ignore[assignment]
         try:
-            for _ in range(self._steps):
+            for place in range(self._steps):
                 random.set_state(before)
+                for number in self._numbers:
+                    number.place = place
                 if self._gathers is not None:
                     batch: Any = self._gathers.resident.gather(counters.order, len(self._gathers), counters.batch.array)
                 else:
@@ -174,6 +191,8 @@ class CapturedBatch:
                     numbers += 1
         finally:
             trainer.state = state
+            for number in self._numbers:
+                number.place = 0
         return self._loss.data  # type: ignore[union-attr]
 
 
@@ -221,7 +240,7 @@ def difference(trainer: "Trainer", captured: CapturedBatch, stepper: "Stepper", 
     put_back()
     for param, grad in grads:
         param.grad = grad
-    captured.launch(batch, step)
+    captured.launch(batch, step, [numbers_now(trainer)])
     xp, actual = xp_of(loss), [captured.loss.data, *changed]
     shares = [_share(xp, a, e) for a, e in zip(actual, expected, strict=True) if e.size]
     with sync_allowed():
@@ -243,10 +262,24 @@ def state_arrays(trainer: "Trainer") -> list[Array]:
     arrays = [param.data for param in trainer.model.params() if param.data is not None]
     for optimizer in trainer.optimizers.values():
         arrays += optimizer.arrays()
-    for callback in trainer.callbacks:
-        if overrides(callback, "on_after_backward"):
-            arrays += [a for a in leaves(callback.state_dict()) if xp_of(a) is not np]
-    return arrays
+    return arrays + callback_arrays(trainer)
+
+
+def callback_arrays(trainer: "Trainer") -> list[Array]:
+    """The arrays on the device that are the state of callbacks with hooks inside the step."""
+    inside = [c for c in trainer.callbacks if any(overrides(c, hook) for hook in INSIDE)]
+    return [a for callback in inside for a in leaves(callback.state_dict()) if xp_of(a) is not np]
+
+
+def step_numbers(trainer: "Trainer") -> list[StepNumber]:
+    """What a step reads on the device and the host knows before: learning rates, and the numbers of callbacks."""
+    rates = [optimizer.rate for optimizer in trainer.optimizers.values()]
+    return rates + [number for callback in trainer.callbacks for number in callback.step_numbers()]
+
+
+def numbers_now(trainer: "Trainer") -> list[float]:
+    """The `step_numbers` of the step under way."""
+    return [number.now for number in step_numbers(trainer)]
 
 
 def gradients(trainer: "Trainer") -> list[tuple[Any, Any]]:

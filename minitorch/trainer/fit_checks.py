@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from minitorch.trainer.trainer import Trainer
 
 STEPS = ("training_step", "validation_step", "log")
-ADDING = ("on_batch_start", "on_after_backward", "on_batch_end", "on_validation_end", "on_epoch_end")
+ADDING = ("on_batch_start", "on_after_backward", "on_after_update", "on_batch_end", "on_validation_end", "on_epoch_end")
 
 
 def check_fit(trainer: "Trainer", callbacks: Sequence[Callback], epochs: int | None) -> None:

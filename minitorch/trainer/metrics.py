@@ -169,11 +169,15 @@ class RunningMeans:
         if self._on_device is not None:
             self._on_device.flush()
 
+    def catch_up(self) -> None:
+        """Have steps done that are held back: before anybody looks at what they change."""
+        if self.settle is not None:
+            self.settle()
+
     def _sums(self, which: int) -> dict[str, tuple[float, float]]:
         """By name the sum of value * samples and the sum of samples; on a device all is read that is not known."""
         self._settle()
-        if self.settle is not None:
-            self.settle()
+        self.catch_up()
         on_device, counts = self._on_device, self._counts[which]
         read = None
         if on_device is not None and any(name in on_device.columns for name in counts):

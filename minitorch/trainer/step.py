@@ -109,10 +109,10 @@ class Stepper(Protocol):
 
     It gets the batch as `on_batch_start` left it, and must do what `train_step` does, in the same order: compute the
     loss by `trainer.training_step`, clear the gradients unless some wait, go backward from `trainer.loss_scale` times
-    the weight of the batch, and, where `trainer.accumulation.due` says so, run the hooks `on_after_backward` and
-    update by `trainer.optimizer_step`; and return the loss, a Variable, unread. Counters, logging and all other hooks
-    are the loop's. A callback sets it in `on_fit_start`, and puts back what was there in both `on_fit_end` and
-    `on_exception`:
+    the weight of the batch, and, where `trainer.accumulation.due` says so, run the hooks `on_after_backward`, update
+    by `trainer.optimizer_step`, and run the hooks `on_after_update`; and return the loss, a Variable, unread. Counters,
+    logging and all other hooks are the loop's. A callback sets it in `on_fit_start`, and puts back what was there in
+    both `on_fit_end` and `on_exception`:
 
         def on_fit_start(self, trainer):
             self._eager, trainer.stepper = trainer.stepper, self.replayed_step
@@ -156,6 +156,8 @@ def train_step(trainer: "Trainer", batch: Any) -> Variable:
         for hook in trainer.hooks.on_after_backward:
             hook(trainer)
         trainer.optimizer_step()
+        for hook in trainer.hooks.on_after_update:
+            hook(trainer)
     return loss
 
 

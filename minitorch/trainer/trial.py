@@ -30,8 +30,9 @@ NEVER = Every(steps=2**62)
 def trial(trainer: "Trainer") -> Iterator[None]:
     """Inside, training steps may be done; then all is as it was: model, optimizers, counters, means, random numbers.
 
-    Of the callbacks run those of the phases DEVICE and DATA, and what others do in `on_after_backward`. A model that
-    was moved to another device stays there.
+    Of the callbacks run those of the phases DEVICE and DATA, and what others do in `on_after_backward`; not what they
+    do in `on_after_update`, which is mostly to take weights into averages of their own. A model that was moved to
+    another device stays there.
     """
     moment = Moment(trainer)
     before = {name: getattr(trainer, name) for name in OWN}

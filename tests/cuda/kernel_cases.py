@@ -127,6 +127,16 @@ def more_optimizers(rng: Rng, put: Put) -> Iterator[Any]:
         update(kernels.Tensors(p, *state, options=options), g, lr=lr, clip=clip, **settings)
         for arrays in (p, *state):
             yield from arrays
+    averages = [anywhere(rng, put, normal(rng, n)) for n in sizes]
+    kernels.average(kernels.Tensors(averages, g), keep=put(np.float32(rng.random())))
+    yield from averages
+
+
+@case
+def numbers(rng: Rng, put: Put) -> Iterator[Any]:
+    x = put(normal(rng, 256))
+    kernels.write_numbers(x, [float(v) for v in rng.normal(size=int(rng.integers(1, 257)))])
+    yield x
 
 
 @case

@@ -117,6 +117,24 @@ def test_more_updates_are_those_of_the_optimizers(name: str, states: int, settin
         close(a, b)
 
 
+def test_averages_move_by_a_share() -> None:
+    """Of all tensors at once, as by the rule."""
+    averages, weights = [normal(5), normal(2, 3)], [normal(5), normal(2, 3)]
+    expected = [a.copy() for a in averages]
+    for e, p in zip(expected, weights, strict=True):
+        rules.average(e, p, keep=0.75)
+    kernels.average(kernels.Tensors(averages, weights), keep=np.array(0.75, np.float32))
+    for a, e in zip(averages, expected, strict=True):
+        close(a, e)
+
+
+def test_numbers_are_written() -> None:
+    """As many as are given, at the beginning."""
+    x = np.zeros(256, np.float32)
+    kernels.write_numbers(x, [1.5, 2.5])
+    assert x[:3].tolist() == [1.5, 2.5, 0]
+
+
 def test_many_tensors_need_more_launches() -> None:
     """More parameters than the arguments of one launch have room for are all updated."""
     params = [normal(1 + i % 3) for i in range(600)]

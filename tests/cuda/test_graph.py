@@ -12,7 +12,7 @@ import fake_cupy
 from fake_cupy import cupy, no_transfers
 from minitorch.cuda import kernels
 from minitorch.cuda.gemm import gemm
-from minitorch.cuda.graph import CapturedStep, DeviceScalar, preserved
+from minitorch.cuda.graph import CapturedStep, DeviceScalar, StepNumber, capturing, preserved
 from minitorch.errors import DeviceError
 
 
@@ -122,6 +122,38 @@ def test_setting_the_same_value_costs_nothing() -> None:
     scalar.advance()
     scalar.set(1)
     assert scalar.array.item() == 1
+
+
+def test_numbers_of_several_steps_are_written_by_one_launch(a: Any) -> None:
+    """Each step of a graph reads its own; eagerly it is the one of now."""
+    number = StepNumber(3.0)
+
+    def work() -> Any:
+        for place in range(4 if capturing() else 1):
+            number.place = place
+            a.__imul__(number.array)
+        number.place = 0
+
+    step = CapturedStep(work)
+    step.warm_up(1)
+    np.testing.assert_array_equal(a.get(), 3 * np.arange(6, dtype=np.float32).reshape(2, 3))
+    step.capture()
+    with no_transfers():
+        number.write([1.0, 2.0, 0.5, 0.25])
+        fake_cupy.machine.launches.clear()
+        number.write([1.0, 2.0, 0.5, 0.25])
+        assert fake_cupy.machine.launches == []
+        number.write([1.0, 2.0, 0.5, 2.0])
+        assert fake_cupy.machine.launches == ["set_numbers"]
+        step.launch()
+    np.testing.assert_array_equal(a.get(), 6 * np.arange(6, dtype=np.float32).reshape(2, 3))
+
+
+def test_a_number_has_to_be_on_the_device_before_a_capture(a: Any) -> None:
+    """The memory that it is in must not be that of the graph."""
+    number = StepNumber(3.0)
+    with pytest.raises(DeviceError, match=r"a number of the step is not on the device yet; do a step eagerly before"):
+        CapturedStep(lambda: a * number.array).capture()
 
 
 def test_a_training_step_is_replayed_bit_for_bit() -> None:

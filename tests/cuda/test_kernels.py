@@ -110,7 +110,7 @@ def test_definitions_have_the_parameters_of_the_sources(name: str) -> None:
     declared = parameters_of(source(KERNELS[name].file), name)
     assert [p for p, _, _ in declared] == list(inspect.signature(KERNELS[name].reference).parameters)
     assert all(
-        pointer or ctype in DTYPES or ctype in ("Addresses", "Draw", "Values", "Window")
+        pointer or ctype in DTYPES or ctype in ("Addresses", "Draw", "Numbers", "Values", "Window")
         for _, ctype, pointer in declared
     )
 

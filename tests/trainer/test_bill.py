@@ -71,7 +71,7 @@ def test_the_table_is_short():
     run.fit(batches(4), batches(2), epochs=1)
     lines = str(run.bill).splitlines()
     assert len(lines) == 12
-    assert re.fullmatch(r"and 2 more, \d+\.\d ms", lines[-1])
+    assert re.fullmatch(r"and 3 more, \d+\.\d ms", lines[-1])
 
 
 def test_reads_and_bytes_are_on_the_row_of_the_hook_that_moved_them():

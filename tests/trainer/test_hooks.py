@@ -204,7 +204,7 @@ def test_a_callback_appended_later_runs():
 
 # Order ---------------------------------------------------------------------------------------------------------------
 
-STEP = ["on_batch_start", "on_after_backward", "on_batch_end"]
+STEP = ["on_batch_start", "on_after_backward", "on_after_update", "on_batch_end"]
 
 
 def test_hooks_run_in_their_order():
@@ -363,6 +363,26 @@ def test_on_after_backward_may_change_gradients():
     assert all((array == before[path]).all() for path, array in run.model.state_dict().items())
 
 
+def test_on_after_update_may_change_weights():
+    """It runs once an update, before the counters move, on the weights that the optimizer left."""
+    seen = []
+
+    def halve(run):
+        seen.append((run.state.step, run.state.samples))
+        for param in run.model.params():
+            param.data *= 0.5
+
+    minitorch.seed(0)
+    plain = trainer(GradientAccumulation(2))
+    plain.fit(batches(2), epochs=1)
+    minitorch.seed(0)
+    run = trainer(GradientAccumulation(2), at("on_after_update", halve))
+    run.fit(batches(2), epochs=1)
+    assert seen == [(0, 5)]
+    for path, array in run.model.state_dict().items():
+        assert (array == 0.5 * plain.model.state_dict()[path]).all()
+
+
 def test_a_trainers_own_hooks_need_no_argument_trainer():
     """A subclass of Trainer overrides hooks as methods of its own."""
     heard = []
@@ -463,8 +483,8 @@ def test_explain_shows_the_steps_between_the_hooks():
     lines = trainer(Everything(), cls=Mine).explain().splitlines()
     names = [line.split()[0] for line in lines if line.startswith("  ") and not line.startswith("   ")]
     start = names.index("on_batch_start")
-    order = ["on_batch_start", "training_step", "backward", "on_after_backward", "optimizer_step", "on_batch_end"]
-    assert names[start : start + 6] == order
+    order = ["on_batch_start", "training_step", "backward", "on_after_backward", "optimizer_step", "on_after_update"]
+    assert names[start : start + 7] == [*order, "on_batch_end"]
     assert any("training_step" in line and line.endswith("Mine.training_step") for line in lines)
     assert "  optimizer_step       Trainer.optimizer_step" in lines
 

@@ -37,9 +37,9 @@ CHAIN = [
 ]
 # for each hook a step in which it runs, after that of the one before
 HOOK_STEPS = {
-    "on_fit_start": 0, "on_batch_start": 2, "on_after_backward": 3, "on_batch_end": 5, "on_validation_start": 7,
-    "on_epoch_end": 10, "on_epoch_start": 20, "on_validation_end": 21, "on_exception": 25, "on_checkpoint": 38,
-    "on_fit_end": 40,
+    "on_fit_start": 0, "on_batch_start": 2, "on_after_backward": 3, "on_after_update": 4, "on_batch_end": 5,
+    "on_validation_start": 7, "on_epoch_end": 10, "on_epoch_start": 20, "on_validation_end": 21, "on_exception": 25,
+    "on_checkpoint": 38, "on_fit_end": 40,
 }  # fmt: skip
 
 

@@ -111,8 +111,8 @@ def test_a_fast_run_does_one_batch_of_everything():
     validation = {"a": batches(3), "b": batches(3)}
     result = run.fit(batches(4), validation, epochs=7, limits=Limits(fast_dev_run=True))
     assert notes.hooks == [
-        "on_fit_start", "on_epoch_start", "on_batch_start", "on_after_backward", "on_batch_end", "on_validation_start",
-        "on_validation_end", "on_epoch_end", "on_checkpoint", "on_fit_end",
+        "on_fit_start", "on_epoch_start", "on_batch_start", "on_after_backward", "on_after_update", "on_batch_end",
+        "on_validation_start", "on_validation_end", "on_epoch_end", "on_checkpoint", "on_fit_end",
     ]  # fmt: skip
     assert (result.status, result.state.step, result.state.epoch) == ("completed", 1, 1)
     assert list(result.metrics) == ["loss", "val_a_loss", "val_b_loss"]

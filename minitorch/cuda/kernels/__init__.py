@@ -15,6 +15,7 @@ from minitorch.cuda.kernels.gru import gru_cell, gru_cell_gradient
 from minitorch.cuda.kernels.kernel import KERNELS, Kernel, contiguous, source, takes
 from minitorch.cuda.kernels.layer_norm import layer_norm, layer_norm_gradient, layer_norm_parameter_gradients
 from minitorch.cuda.kernels.lstm import lstm_cell, lstm_cell_gradient
+from minitorch.cuda.kernels.numbers import NUMBERS, write_numbers
 from minitorch.cuda.kernels.philox import dropped, random_bits
 from minitorch.cuda.kernels.pooling import average_pool, average_pool_gradient, max_pool, max_pool_gradient
 from minitorch.cuda.kernels.softmax import softmax, softmax_gradient
@@ -25,6 +26,7 @@ from minitorch.cuda.kernels.update import (
     adadelta,
     adagrad,
     adam,
+    average,
     gradient_norm,
     lion,
     momentum,
@@ -34,12 +36,12 @@ from minitorch.cuda.kernels.update import (
 )
 
 __all__ = [
-    "ACTIVATIONS", "KERNELS", "VALUES", "Kernel", "Tensors", "accuracy", "adadelta", "adagrad", "adam",
-    "add_rows", "add_to_sums", "average_pool", "average_pool_gradient", "batch_moments", "batch_norm",
+    "ACTIVATIONS", "KERNELS", "NUMBERS", "VALUES", "Kernel", "Tensors", "accuracy", "adadelta", "adagrad", "adam",
+    "add_rows", "add_to_sums", "average", "average_pool", "average_pool_gradient", "batch_moments", "batch_norm",
     "batch_norm_gradients", "bias_activation", "bias_activation_backward", "col2im", "contiguous", "dropped",
     "gather_batch", "gradient_norm", "gru_cell", "gru_cell_gradient", "im2col", "layer_norm", "layer_norm_gradient",
     "layer_norm_parameter_gradients", "lion", "lstm_cell", "lstm_cell_gradient", "max_pool",
     "max_pool_gradient", "momentum", "random_bits", "rmsprop", "sgd", "softmax",
     "softmax_cross_entropy_backward", "softmax_cross_entropy_forward", "softmax_gradient", "sorted_places",
-    "source", "takes", "unscale",
+    "source", "takes", "unscale", "write_numbers",
 ]  # fmt: skip

@@ -165,6 +165,14 @@ KERNEL lion_update(
                });
 }
 
+// e = keep[0] e + (1 - keep[0]) p for averages e of tensors p, whose addresses are at `params`.
+KERNEL average_update(
+    const uint64* averages, const uint64* params, const int* sizes, const int* chunks, const float* keep) {
+    float share = keep[0];
+    over_chunk(averages, nullptr, nullptr, params[chunks[2 * blockIdx.x]], sizes, chunks, 0, nullptr,
+               [=](float& e, float p, float&, float&) { e = (e - p) * share + p; });
+}
+
 // The sum of squares of this block's chunk of gradients.
 KERNEL chunk_squares(float* partial, const __grid_constant__ Addresses grads, const int* sizes, const int* chunks) {
     int tensor = chunks[2 * blockIdx.x], first = chunks[2 * blockIdx.x + 1];

@@ -220,6 +220,14 @@ def lion_update(
 
 
 @kernel("update")
+def average_update(averages: Array, params: Array, sizes: Array, chunks: Array, keep: Array) -> None:
+    """`e = keep e + (1 - keep) p` for averages e of tensors p."""
+    for i, size in enumerate(sizes):
+        e, p = _array_at(averages[i], size), _array_at(params[i], size)
+        e[...] = (e - p) * keep[()] + p
+
+
+@kernel("update")
 def chunk_squares(partial: Array, grads: Array, sizes: Array, chunks: Array) -> None:
     """The sum of squares of each chunk of gradients."""
     for i, (tensor, first) in enumerate(chunks):
@@ -375,6 +383,12 @@ def lion(
             (len(group.chunks),), *group.addresses[:2], tensors.gradients(grads, group), group.sizes, group.chunks,
             group.options, lr, clip, np.float32(beta1), np.float32(beta2),
         )  # fmt: skip
+
+
+def average(tensors: Tensors, *, keep: Array) -> None:
+    """`e = keep e + (1 - keep) p` for the parameters e of `tensors` and their only state p; keep is float32, 0-d."""
+    for group in tensors.groups:
+        average_update((len(group.chunks),), *group.addresses[:2], group.sizes, group.chunks, keep)
 
 
 def gradient_norm(tensors: Tensors, grads: Sequence[Array], longest: float) -> tuple[Array, Array]:

@@ -1,19 +1,21 @@
 """`Averaging`: what the callbacks that average weights share: the averages, and a way to use them for a while."""
 
-from abc import ABC, abstractmethod
+from abc import ABC
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import numpy as np
 
+from minitorch.cuda import StepNumber, capturing, kernels, sync_allowed, xp_of
+from minitorch.errors import DeviceError
 from minitorch.optimizers.rules import rules_for
 from minitorch.serialize import check_keys
 from minitorch.trainer.callback import Callback, Phase
 
 if TYPE_CHECKING:
     from minitorch.models import Model
-    from minitorch.trainer.state import StepOutputs
     from minitorch.trainer.trainer import Trainer
 
 Array = Any
@@ -32,14 +34,9 @@ class Averaging(Callback, ABC):
 
     averages: dict[str, Array] = attrs.field(factory=dict, init=False, repr=False)
     count: int = attrs.field(default=0, init=False, repr=False)
-
-    @abstractmethod
-    def _due(self, trainer: "Trainer") -> bool:
-        """Whether the weights after this update are taken into the averages."""
-
-    @abstractmethod
-    def _keep(self) -> float:
-        """The share of the averages that stays."""
+    _share: StepNumber = attrs.field(factory=lambda: StepNumber(0.0), init=False, repr=False)  # that stays of them
+    _tensors: kernels.Tensors | None = attrs.field(default=None, init=False, repr=False)
+    _table_of: list[Array] = attrs.field(factory=list, init=False, repr=False)
 
     @contextmanager
     def averaged(self, model: "Model") -> Iterator[None]:
@@ -61,17 +58,37 @@ class Averaging(Callback, ABC):
             if path in self.averages:
                 self.averages[path] = param.place(self.averages[path])
 
-    def on_batch_end(self, trainer: "Trainer", outputs: "StepOutputs") -> None:
-        """Take the new weights into the averages, if there was an update and it is time."""
-        if trainer.state.waiting or not self._due(trainer):
-            return
-        self.count += bool(self.averages)
-        keep = self._keep()
-        for path, param in trainer.model.named_params():
-            if path in self.averages:
-                rules_for(param.data).average(self.averages[path], param.data, keep=keep)
+    def _take(self, model: "Model") -> None:
+        """Take the weights of now into the averages, of which `_share.now` stays: on a device by one launch for all."""
+        launched = []
+        for path, param in model.named_params():
+            average, weight = self.averages.get(path), param.data
+            if average is None:
+                self.averages[path] = self._first(path, weight)
+            elif kernels.takes(average, weight) and average.flags.c_contiguous and weight.flags.c_contiguous:
+                launched.append((average, weight))
             else:
-                self.averages[path] = param.data.copy()
+                keep = self._share.now if xp_of(weight) is np else self._share.array
+                rules_for(weight).average(average, weight, keep=keep)
+        if launched:
+            kernels.average(self._table(launched), keep=self._share.array)
+
+    def _first(self, path: str, weight: Array) -> Array:
+        if capturing():
+            raise DeviceError(f"{type(self).__name__}: there is no average of {path} yet, and a replay would make none")
+        return weight.copy()
+
+    def _table(self, pairs: list[tuple[Array, Array]]) -> kernels.Tensors:
+        """The averages and weights as a launch finds them: made anew where they are others than before."""
+        averages, weights = (list(arrays) for arrays in zip(*pairs, strict=True))
+        arrays = averages + weights
+        if len(arrays) != len(self._table_of) or any(a is not b for a, b in zip(arrays, self._table_of, strict=True)):
+            if capturing():
+                raise DeviceError(f"{type(self).__name__}: other weights are averaged than in the step before")
+            with sync_allowed():
+                self._tensors, self._table_of = kernels.Tensors(averages, weights), arrays
+        assert self._tensors is not None
+        return self._tensors
 
     def state_dict(self) -> dict[str, Any]:
         """The averages, uncopied, and how many weights are in them."""

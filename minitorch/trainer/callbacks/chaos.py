@@ -55,7 +55,9 @@ class Chaos(Callback):
         if hook != self.hook:
             return
         state = trainer.state
-        step = state.step + (hook in ("on_batch_start", "on_after_backward"))  # before the counters move on
+        step = state.step + (
+            hook in ("on_batch_start", "on_after_backward", "on_after_update")
+        )  # before the counters move on
         if step not in self.steps or step in self._noted():
             return
         self._note(step)

@@ -7,12 +7,12 @@ import attrs
 import numpy as np
 
 from minitorch import random
-from minitorch.cuda import xp_of
-from minitorch.errors import DeviceError
+from minitorch.cuda import kernels, xp_of
+from minitorch.errors import ConfigError, DeviceError
 from minitorch.resident import LaterBatch
 from minitorch.trainer import batches, captured
 from minitorch.trainer.callback import Callback, Phase, in_order, users_of
-from minitorch.trainer.captured import CapturedBatch, Counters
+from minitorch.trainer.captured import INSIDE, CapturedBatch, Counters, numbers_now
 from minitorch.trainer.settings import at_least
 from minitorch.trainer.step import train_step
 
@@ -20,6 +20,26 @@ if TYPE_CHECKING:
     from minitorch.trainer.state import FitResult
     from minitorch.trainer.trainer import Trainer
     from minitorch.variable import Variable
+
+
+def _check_most(owner: Any, attribute: Any, value: int) -> None:
+    if value > kernels.NUMBERS:
+        raise ConfigError(f"CudaGraph: steps is {value}; one launch does {kernels.NUMBERS} at most")
+
+
+@attrs.define
+class Held:
+    """A batch that is held back.
+
+    Attributes:
+        batch: it.
+        step: the number of its step.
+        numbers: the `step_numbers` in it.
+    """
+
+    batch: LaterBatch
+    step: int
+    numbers: list[float]
 
 
 @attrs.define
@@ -43,10 +63,11 @@ class CudaGraph(Callback):
 
         Trainer(model, optimizer, loss=loss, callbacks=[DevicePlacement("cuda"), CudaGraph(), ConsoleLogger()])
 
-    Inside the graph are forward, backward, the hooks `on_after_backward`, the update and the sums of logged values; and
-    where a DataLoader gathers its batches on the device, and nobody needs them on the host, the gather too. Learning
-    rate, counts and random draws are read from the device, so schedules and dropout go on. The first steps are done
-    eagerly, which also compiles every kernel. The first replay is compared with the same step done eagerly.
+    Inside the graph are forward, backward, the hooks `on_after_backward`, the update, the hooks `on_after_update` and
+    the sums of logged values; and where a DataLoader gathers its batches on the device, and nobody needs them on the
+    host, the gather too. Learning rates, counts and random draws are read from the device, one for each step, so
+    schedules and dropout go on. The first steps are done eagerly, which also compiles every kernel. The first replay is
+    compared with the same step done eagerly.
 
     Where nothing needs each step by itself, up to `steps` of them are done by one launch, held back until they are
     together, or until somebody reads metrics or state. Short batches, and what cannot be captured, are done eagerly:
@@ -56,7 +77,7 @@ class CudaGraph(Callback):
     reading `trainer.state` in it is noticed, other such numbers are not.
 
     Args:
-        steps: the most steps of one launch.
+        steps: the most steps of one launch, 256 at most.
         warm_up: how many batches of a kind are done eagerly before one is captured.
 
     Raises:
@@ -66,7 +87,7 @@ class CudaGraph(Callback):
     phase = Phase.DEVICE
     needs_host = ()
 
-    steps: int = attrs.field(default=10, validator=at_least(1, int))
+    steps: int = attrs.field(default=10, validator=[at_least(1, int), _check_most])
     warm_up: int = attrs.field(default=2, validator=at_least(1, int))
     reason: str | None = attrs.field(default=None, init=False)
     _stepper: Any = attrs.field(default=None, init=False, repr=False)
@@ -74,9 +95,8 @@ class CudaGraph(Callback):
     _kinds: dict[Any, Seen] = attrs.field(factory=dict, init=False, repr=False)
     _loader: Any = attrs.field(default=None, init=False, repr=False)
     _several: bool = attrs.field(default=False, init=False, repr=False)
-    _held: list[tuple[LaterBatch, int]] = attrs.field(factory=list, init=False, repr=False)
+    _held: list[Held] = attrs.field(factory=list, init=False, repr=False)
     _holder: Seen | None = attrs.field(default=None, init=False, repr=False)
-    _held_rates: list[Any] = attrs.field(factory=list, init=False, repr=False)
     _inside: str | None = attrs.field(default=None, init=False, repr=False)
 
     def on_fit_start(self, trainer: "Trainer") -> None:
@@ -116,8 +136,7 @@ class CudaGraph(Callback):
     def step(self, trainer: "Trainer", batch: Any) -> "Variable":
         """Do `batch` by a graph if there is one, or can be; else eagerly."""
         if self._held:
-            before = self._held[-1][0]
-            if isinstance(batch, LaterBatch) and batch.follows(before) and self._rates(trainer) == self._held_rates:
+            if isinstance(batch, LaterBatch) and batch.follows(self._held[-1].batch):
                 return self._hold(trainer, batch)
             self._release(trainer)
         if isinstance(batch, LaterBatch) and not batch.is_full:  # a short one, which the kernel finds by its start only
@@ -147,11 +166,11 @@ class CudaGraph(Callback):
         return [f"CudaGraph: {self._inside or 'nothing is captured yet'}"]
 
     def _contents(self, trainer: "Trainer") -> str:
-        hooks = users_of("on_after_backward", in_order(trainer, trainer.callbacks))
+        order = in_order(trainer, trainer.callbacks)
+        before, after = ([f"{hook} of {type(who).__name__}" for who in users_of(hook, order)] for hook in INSIDE)
         optimizers = " and ".join(type(optimizer).__name__ for optimizer in trainer.optimizers.values())
         parts = ["gather of the batch"] if self._loader is not None else []
-        parts += ["forward", "backward", *[f"on_after_backward of {type(who).__name__}" for who in hooks]]
-        parts += [f"update by {optimizers}", "sums of logged values"]
+        parts += ["forward", "backward", *before, f"update by {optimizers}", *after, "sums of logged values"]
         most = f"up to {self.steps} steps" if self._several and self.steps > 1 else "one step"
         return f"inside the graph are {', '.join(parts)}; a launch does {most}"
 
@@ -192,7 +211,7 @@ class CudaGraph(Callback):
         if self._several and self.steps > 1:
             seen.several = CapturedBatch(trainer, self._stepper, batch, self._counters, self.steps)
         one.count(trainer)
-        one.replay(trainer, batch, trainer.state.step)
+        one.replay(trainer, batch, trainer.state.step, [numbers_now(trainer)])
         return None
 
     def _replay(self, trainer: "Trainer", batch: Any, seen: Seen) -> "Variable":
@@ -201,16 +220,16 @@ class CudaGraph(Callback):
         step = trainer.state.step
         seen.one.count(trainer)
         if seen.several is None:
-            seen.one.replay(trainer, batch, step)
+            seen.one.replay(trainer, batch, step, [numbers_now(trainer)])
             return seen.one.loss
-        self._holder, self._held_rates = seen, self._rates(trainer)
+        self._holder = seen
         return self._hold(trainer, batch)
 
     def _hold(self, trainer: "Trainer", batch: LaterBatch) -> "Variable":
         """Hold `batch` back, or do all that is held back if it is as much as one launch does."""
         assert self._holder is not None
         assert self._holder.one is not None
-        self._held.append((batch, trainer.state.step))
+        self._held.append(Held(batch, trainer.state.step, numbers_now(trainer)))
         if len(self._held) == self.steps:
             self._release(trainer)
         return self._holder.one.loss
@@ -223,13 +242,10 @@ class CudaGraph(Callback):
         assert self._holder is not None
         assert self._holder.one is not None
         if len(held) == self.steps and self._holder.several is not None:
-            self._holder.several.replay(trainer, *held[0])
+            self._holder.several.replay(trainer, held[0].batch, held[0].step, [each.numbers for each in held])
             return
-        for batch, step in held:
-            self._holder.one.replay(trainer, batch, step)
-
-    def _rates(self, trainer: "Trainer") -> list[Any]:
-        return [getattr(optimizer, "lr", None) for optimizer in trainer.optimizers.values()]
+        for each in held:
+            self._holder.one.replay(trainer, each.batch, each.step, [each.numbers])
 
     def _give_up(self, reason: str) -> None:
         self.reason = reason
@@ -251,8 +267,8 @@ class CudaGraph(Callback):
         stepper = trainer.stepper if self._stepper is None else self._stepper
         if stepper is not train_step:
             return f"{getattr(stepper, '__qualname__', stepper)} runs them"
-        needing = self._on_host(trainer, "on_after_backward")
-        return f"{needing[0]}.on_after_backward needs the host in each" if needing else None
+        needing = [f"{who}.{hook}" for hook in INSIDE for who in self._on_host(trainer, hook)]
+        return f"{needing[0]} needs the host in each" if needing else None
 
     @staticmethod
     def _on_host(trainer: "Trainer", hook: str) -> list[str]:

@@ -1,15 +1,17 @@
 """`EMA`: an exponential moving average of the weights."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from minitorch.cuda import StepNumber
 from minitorch.errors import ConfigError
 from minitorch.trainer.callbacks.averaging import Averaging
 
 if TYPE_CHECKING:
-    from minitorch.trainer.state import FitResult
+    from minitorch.trainer.state import FitResult, StepOutputs
     from minitorch.trainer.trainer import Trainer
 
 
@@ -44,11 +46,33 @@ class EMA(Averaging):
         ConfigError: `decay` is not at least 0 and less than 1.
     """
 
+    needs_host = ()
+
     decay: float = attrs.field(default=0.999, validator=_check_decay)
     warm_up: bool = True
     validate: bool = True
     at_end: bool = False
     _exchanged: bool = attrs.field(default=False, init=False, repr=False)
+    _begun: bool = attrs.field(default=False, init=False, repr=False)
+
+    def step_numbers(self) -> Sequence[StepNumber]:
+        """The share of the averages that stays."""
+        return (self._share,)
+
+    def on_batch_start(self, trainer: "Trainer", batch: Any) -> Any:
+        """Set the share for the update to come."""
+        self._begun = bool(self.averages)
+        n = self.count + 1
+        self._share.now = min(self.decay, (1 + n) / (10 + n)) if self.warm_up else self.decay
+        return batch
+
+    def on_after_update(self, trainer: "Trainer") -> None:
+        """Take the new weights into the averages."""
+        self._take(trainer.model)
+
+    def on_batch_end(self, trainer: "Trainer", outputs: "StepOutputs") -> None:
+        """Count the update, if there was one; the first of all made the averages."""
+        self.count += self._begun and not trainer.state.waiting
 
     def on_validation_start(self, trainer: "Trainer") -> None:
         """Give the model the averages."""
@@ -68,12 +92,6 @@ class EMA(Averaging):
         """Leave the averages in the model, if asked to."""
         if self.at_end:
             self._leave_in(trainer.model)
-
-    def _due(self, trainer: "Trainer") -> bool:
-        return True
-
-    def _keep(self) -> float:
-        return min(self.decay, (1 + self.count) / (10 + self.count)) if self.warm_up else self.decay
 
     def _give_back(self, trainer: "Trainer") -> None:
         if self._exchanged:

@@ -15,7 +15,7 @@ from minitorch.trainer.step import numbered
 from minitorch.trainer.triggers import Every, counted_setting
 
 if TYPE_CHECKING:
-    from minitorch.trainer.state import FitResult
+    from minitorch.trainer.state import FitResult, StepOutputs
     from minitorch.trainer.trainer import Trainer
 
 
@@ -41,20 +41,26 @@ class SWA(Averaging):
         ConfigError: a setting is not allowed.
     """
 
+    needs_host = ()
+
     start: int = attrs.field(validator=at_least(1, int))
     every: Every = attrs.field(default=Every(epochs=1), validator=counted_setting)
+
+    def on_batch_end(self, trainer: "Trainer", outputs: "StepOutputs") -> None:
+        """Take the new weights into the averages, if there was an update and it is time."""
+        state = trainer.state
+        if state.waiting or state.epoch < self.start or not self.every.due(state):
+            return
+        trainer.means.catch_up()  # steps that are held back are to be in the weights
+        self.count += bool(self.averages)
+        self._share.now = self.count / (self.count + 1)
+        self._take(trainer.model)
 
     def on_fit_end(self, trainer: "Trainer", result: "FitResult") -> None:
         """Leave the average in the model, if there is one, and compute the running averages of batch norm anew."""
         if self.averages:
             self._leave_in(trainer.model)
             compute_running_averages(trainer, trainer.train_loader)
-
-    def _due(self, trainer: "Trainer") -> bool:
-        return trainer.state.epoch >= self.start and self.every.due(trainer.state)
-
-    def _keep(self) -> float:
-        return self.count / (self.count + 1)
 
 
 def compute_running_averages(trainer: "Trainer", loader: Iterable[Any]) -> None:

@@ -1,6 +1,7 @@
 """EMA and SWA: what they average, when it is in use, in checkpoints, and without memory or waits of their own."""
 
 import tracemalloc
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -152,7 +153,7 @@ def test_averages_take_no_memory_but_their_own():
     def measure(trainer):
         for _ in range(2):  # the first time, threads get their scratch memory
             tracemalloc.start()
-            ema.on_batch_end(trainer, None)
+            ema.on_after_update(trainer)
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
 
@@ -164,16 +165,21 @@ def test_averages_take_no_memory_but_their_own():
 
 @pytest.mark.parametrize("make", [lambda: EMA(0.9), lambda: SWA(1, Every(steps=1))], ids=["EMA", "SWA"])
 def test_averages_are_on_the_device_of_the_model(make):
-    """There they are made and updated without a transfer, and restored ones are brought there."""
+    """There one launch updates all, without a transfer once its table is made; restored ones are brought there."""
     with fake_cupy.installed() as cupy:
-        callback = make()
+        callback, launches = make(), []
+        hook = "on_after_update" if isinstance(callback, EMA) else "on_batch_end"
+        take = getattr(callback, hook)
 
-        def average(trainer, outputs):
-            with fake_cupy.no_transfers():
-                callback.on_batch_end(trainer, outputs)
+        def average(trainer, *given):
+            before = len(fake_cupy.machine.work)
+            with fake_cupy.no_transfers() if callback.count > 1 else nullcontext():
+                take(trainer, *given)
+            launches.append(fake_cupy.machine.work[before:])
 
-        fit(DevicePlacement("cuda"), small_runs.at("on_batch_end", average, phase=5), epochs=1)
-        fit(DevicePlacement("cuda"), callback, epochs=2)
+        setattr(callback, hook, average)
+        fit(DevicePlacement("cuda"), callback, epochs=3)
+        assert launches[-1] == ["set_numbers", "average_update"]
         assert all(isinstance(array, cupy.ndarray) for array in callback.averages.values())
         other, run = make(), fit(DevicePlacement("cuda"), epochs=1)
         other.load_state_dict({"count": 1, "averages": {p: cupy.asnumpy(a) for p, a in callback.averages.items()}})

@@ -67,7 +67,7 @@ ON_A_GPU = {"MixedPrecision"}
 # Those that cannot be in one run with one before.
 APART = {"ReduceLROnPlateau"}
 # Those that keep a list of Parameters on the device, or change which are updated, of which the optimizer has one there.
-REGROUPING = {"Freeze", "MixedPrecision", "Unfreeze"}
+REGROUPING = {"EMA", "Freeze", "MixedPrecision", "SWA", "Unfreeze"}
 # Those that have to read from the device what nobody else does.
 READING = {"Checkpoint", "ConfusionMatrix", "CudaGraph", "NaNGuard", "SampleImages"}
 # The packages without which it cannot be made.

@@ -32,7 +32,7 @@ def test_it_raises_in_the_hook_of_the_step(hook):
     run = small_runs.trainer(Chaos([4], hook=hook))
     with pytest.raises(InjectedError, match=rf"Chaos: an error on purpose, in {hook} of step 4"):
         run.fit(small_runs.batches(), small_runs.batches(1), epochs=2)
-    assert run.state.step == (3 if hook in ("on_batch_start", "on_after_backward") else 4)
+    assert run.state.step == (3 if hook in ("on_batch_start", "on_after_backward", "on_after_update") else 4)
 
 
 def test_it_raises_in_the_hooks_of_the_whole_run():

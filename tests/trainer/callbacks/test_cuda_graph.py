@@ -12,7 +12,7 @@ import minitorch
 import minitorch.functions as F
 import minitorch.layers as L
 from minitorch import Callback, DataLoader, Every, Model, Trainer, optimizers
-from minitorch.cuda import no_sync
+from minitorch.cuda import StepNumber, no_sync
 from minitorch.datasets import ArrayDataset
 from minitorch.errors import ConfigError, NonFiniteError, SyncError
 from minitorch.models import MLP
@@ -124,15 +124,43 @@ def test_the_bits_are_those_of_eager_steps(name, steps, capsys):
     assert capsys.readouterr().err == ""
 
 
+class Shrink(Callback):
+    """Makes weights smaller, by a share that another step has another one of."""
+
+    needs_host = ()
+
+    def __init__(self):
+        self.share = StepNumber(1.0)
+
+    def step_numbers(self):
+        return (self.share,)
+
+    def on_batch_start(self, trainer, batch):
+        self.share.now = 1 - 0.1 / (1 + trainer.state.step)
+        return batch
+
+    def on_after_update(self, trainer):
+        trainer.model.l1.W.data *= self.share.array
+
+
+def averages(callbacks):
+    """Those of all callbacks, to the bit, and how many weights are in them."""
+    kept = [c for c in callbacks if isinstance(c, EMA | SWA)]
+    return [(c.count, {path: a.get().tobytes() for path, a in c.averages.items()}) for c in kept]
+
+
 OTHERS = {
     "clipping": (lambda: [GradientClipping(norm=0.1)], 4),
     "schedule": (lambda: [LRSchedule(Cosine(60))], 4),
     "plateau": (lambda: [ReduceLROnPlateau("val_loss", patience=1, min_delta=1.0)], 4),
     "freezing": (lambda: [Freeze("l0.*", epoch=1), Unfreeze("l0.*", epoch=2)], 4),
     "early stopping": (lambda: [EarlyStopping("val_loss", patience=9, restore_best=True)], 4),
-    "stochastic weight averaging": (lambda: [SWA(1)], 1),
+    "stochastic weight averaging": (lambda: [SWA(1)], 4),
+    "stochastic weight averaging by steps": (lambda: [SWA(1, Every(steps=3))], 4),
     "summary": (lambda: [ModelSummary()], 4),
-    "ema": (lambda: [EMA(0.9)], 1),
+    "ema": (lambda: [EMA(0.9)], 4),
+    "ema, schedule and a guest": (lambda: [EMA(0.9, validate=False), LRSchedule(Cosine(60)), Shrink()], 4),
+    "ema and accumulation": (lambda: [EMA(0.9), GradientAccumulation(batches=2)], 1),
     "mixing": (lambda: [MixUp(classes=3)], 1),
     "accumulation": (lambda: [GradientAccumulation(batches=4)], 1),
     "accumulation and clipping": (lambda: [GradientAccumulation(batches=3), GradientClipping(norm=0.1)], 1),
@@ -144,11 +172,13 @@ def test_other_callbacks_do_their_work(name, cupy):
     """What they change is changed alike; and steps are replayed, as many by a launch as they allow."""
     make, most = OTHERS[name]
     cls = SoftClassifier if name == "mixing" else Classifier
-    expected = outcome(*run(*make(), cls=cls))
+    eager, result = run(*make(), cls=cls)
+    expected = outcome(eager, result)
     graph = CudaGraph(steps=4)
     trainer, result = run(*make(), graph, cls=cls)
     assert graph.reason is None
     assert outcome(trainer, result) == expected
+    assert averages(trainer.callbacks) == averages(eager.callbacks)
     assert f"a launch does {'up to 4 steps' if most == 4 else 'one step'}" in trainer.explain()
 
 
@@ -206,25 +236,63 @@ def test_batches_of_any_kind_are_copied_in(kind):
     assert "inside the graph are forward, backward, update by Adam, sums of logged values" in trainer.explain()
 
 
-def test_many_steps_are_one_launch(monkeypatch):
-    """With the callbacks that a run has by default: 4 steps a launch, nothing moved, nobody waits between reads."""
+@pytest.mark.parametrize("more", [(), (LRSchedule(Cosine(60)), EMA(0.9))], ids=["plain", "schedule and ema"])
+def test_many_steps_are_one_launch(monkeypatch, more):
+    """With the callbacks that a run has by default: 3 steps a launch, nothing moved, nobody waits between reads."""
     launches = []
     replay = captured.CapturedBatch.replay
 
-    def counted(self, trainer, batch, step):
+    def counted(self, trainer, batch, step, numbers):
         launches.append((step, self._steps))
         with fake_cupy.no_transfers():
-            replay(self, trainer, batch, step)
+            replay(self, trainer, batch, step, numbers)
 
     monkeypatch.setattr(captured.CapturedBatch, "replay", counted)
     with no_sync():
         trainer, result = run(
-            CudaGraph(steps=3), EpochTimer(), ProgressBar(), ConsoleLogger(), train=data(300), steps=28
+            CudaGraph(steps=3), EpochTimer(), ProgressBar(), ConsoleLogger(), *more, train=data(300), steps=28
         )
     assert result.state.step == 28
     assert sum(count for _, count in launches) == 28 - 3  # the first, and two to warm up
     assert launches[:5] == [(3, 1), (4, 3), (7, 3), (10, 3), (13, 1)]  # a log interval ends with step 14
     assert trainer.means.host_reads == 4
+
+
+def test_a_schedule_costs_one_launch_more_for_all_steps(monkeypatch):
+    """The learning rates of all steps are the arguments of one launch; where they stay, there is none."""
+    done = []
+    replay = captured.CapturedBatch.replay
+
+    def counted(self, *given):
+        before = len(fake_cupy.machine.work)
+        replay(self, *given)
+        done.append((self._steps, fake_cupy.machine.work[before:]))
+
+    monkeypatch.setattr(captured.CapturedBatch, "replay", counted)
+    for callbacks, launches in (([], []), ([LRSchedule(Cosine(60))], ["set_numbers"])):
+        done.clear()
+        run(CudaGraph(steps=4), *callbacks, train=data(300), steps=20)
+        several = [work for steps, work in done if steps == 4]
+        assert len(several) >= 2
+        assert all([name for name in work if name == "set_numbers"] == launches for work in several[1:])
+
+
+def test_averages_that_were_replaced_are_noticed():
+    """A graph that averages into other arrays than those of now is not launched; it is captured anew."""
+
+    class Replace(Callback):
+        needs_host = ()
+
+        def on_epoch_start(self, trainer):
+            ema.load_state_dict(ema.state_dict())
+
+    ema = EMA(0.9)
+    eager, result = run(ema, Replace())
+    expected, kept = outcome(eager, result), averages([ema])
+    ema = EMA(0.9)
+    trainer, result = run(ema, Replace(), graph := CudaGraph(steps=4))
+    assert graph.reason is None
+    assert (outcome(trainer, result), averages([ema])) == (expected, kept)
 
 
 def test_nothing_is_held_back_when_somebody_looks(tmp_path):
@@ -253,7 +321,12 @@ def test_nothing_is_held_back_when_somebody_looks(tmp_path):
 @pytest.mark.parametrize(("killed", "first"), [(5, True), (11, True), (16, False)])
 def test_a_run_is_resumed_exactly(tmp_path, killed, first):
     """Killed in the middle of an epoch, with or without graphs before and after: as if nothing had happened."""
-    expected = outcome(*run(epochs=3))
+
+    def others():
+        return LRSchedule(Cosine(60)), EMA(0.9)
+
+    eager, result = run(*others(), epochs=3)
+    expected = outcome(eager, result), averages(eager.callbacks)
     save = Checkpoint(tmp_path, every=Every(steps=1))
 
     def stop(trainer, outputs):
@@ -261,10 +334,11 @@ def test_a_run_is_resumed_exactly(tmp_path, killed, first):
             trainer.request_stop("killed")
 
     stopper = at("on_batch_end", stop)
-    run(save, stopper, *([CudaGraph(steps=4)] if first else []))
+    run(save, stopper, *others(), *([CudaGraph(steps=4)] if first else []))
     minitorch.seed(99)
     graphs = [] if killed == 11 else [CudaGraph(steps=4)]
-    assert outcome(*run(Checkpoint(tmp_path), *graphs, epochs=3, resume="auto")) == expected
+    resumed, result = run(Checkpoint(tmp_path), *others(), *graphs, epochs=3, resume="auto")
+    assert (outcome(resumed, result), averages(resumed.callbacks)) == expected
 
 
 def test_losing_no_line(tmp_path):
@@ -326,6 +400,7 @@ REASONS = {
     "carried": (
         {"model": Recurrent, "train": "even"}, (), "the model carries rnn.h from one step to the next",
     ),
+    "update": ({}, (at("on_after_update", lambda trainer: None),), "At.on_after_update needs the host in each"),
     "hook": ({}, (at("on_after_backward", lambda trainer: None),), "At.on_after_backward needs the host in each"),
     "stepper": ({}, (at("on_fit_start", lambda run: setattr(run, "stepper", other_stepper)),), "other_stepper runs th"),
 }  # fmt: skip
@@ -420,6 +495,12 @@ def test_settings_are_positive(setting):
     """Neither none nor a negative number."""
     with pytest.raises(ConfigError, match=rf"CudaGraph: {setting} is 0; it must be an int of at least 1"):
         CudaGraph(**{setting: 0})
+
+
+def test_a_launch_has_room_for_so_many_steps():
+    """Each has numbers of its own, which are arguments of one launch."""
+    with pytest.raises(ConfigError, match=r"CudaGraph: steps is 257; one launch does 256 at most"):
+        CudaGraph(steps=257)
 
 
 # the strict mode -----------------------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ def test_each_step_has_its_parts_and_hooks(tmp_path):
     assert list(found) == [2, 3]
     for step, of_step in found.items():
         assert names(of_step, "step") == [f"step {step}", *PARTS]
-        hooks = ["on_batch_start", "on_after_backward", "on_batch_end", "on_checkpoint"]
+        hooks = ["on_batch_start", "on_after_backward", "on_after_update", "on_batch_end", "on_checkpoint"]
         assert names(of_step, "callback") == [*[f"Everything.{hook}" for hook in hooks], "Profile.on_checkpoint"]
 
 
