@@ -11,7 +11,7 @@ import minitorch.layers as L
 from benchmarks.race import Race
 from benchmarks.training import Batch, WithMinitorch, WithTorch, normal, race_training
 from benchmarks.workload import Contestant, Target, Workload
-from minitorch import Model, optimizers
+from minitorch import Model, optimizers, using_config
 
 Array = np.ndarray[Any, Any]
 
@@ -123,25 +123,28 @@ def with_torch(**options: bool) -> WithTorch:
     return WithTorch(model, torch.optim.Adam(trained, LR, **options), loss, {"lstm": by_gates})
 
 
-def run(race: Race, steps: int, *, training: Any) -> None:
-    race_training(race, training(), weights(), batches(), steps)
+def run(race: Race, steps: int, *, training: Any, onednn: bool = False) -> None:
+    with using_config("use_onednn", onednn):
+        race_training(race, training(), weights(), batches(), steps)
 
 
-MINITORCH, TORCH = "minitorch", "PyTorch eager"
+MINITORCH, FAST, TORCH = "minitorch", "minitorch[fast]", "PyTorch eager"
 
 WORKLOAD = Workload(
     title="LSTM of 128, 64 time steps, batches of 32, truncated backpropagation, Adam",
     about=(
         "Time of a step, loss read in each; 64 letters. The state goes on from piece to piece, gradients end with the "
-        "piece. Both run the whole piece in one call: `LSTM.sequence`, `nn.LSTM`."
+        "piece. Both run the whole piece in one call: `LSTM.sequence`, `nn.LSTM`. `minitorch[fast]` is minitorch with "
+        "oneDNN, which PyTorch brings along too."
     ),
     contestants=(
         Contestant(MINITORCH, partial(run, training=with_minitorch)),
+        Contestant(FAST, partial(run, training=with_minitorch, onednn=True), ("onednn-cpu-gomp",)),
         Contestant(TORCH, partial(run, training=with_torch), ("torch",)),
         Contestant("PyTorch, fused Adam", partial(run, training=partial(with_torch, fused=True)), ("torch",)),
     ),
     reference=MINITORCH,
     sizes={"steps": 40},
     quick={"steps": 2},
-    targets=(Target(MINITORCH, over=TORCH, at_most=1.0),),
+    targets=(Target(MINITORCH, over=TORCH, at_most=1.0), Target(FAST, over=TORCH, at_most=1.0)),
 )

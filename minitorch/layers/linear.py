@@ -56,13 +56,21 @@ class Linear(Layer):
 
     def forward(self, x: Any) -> Variable:
         """(..., in_size) -> (..., out_size)."""
+        self.size_from(x)
+        return F.linear(x, self.W, self.b, self.activation)
+
+    def size_from(self, x: Any) -> None:
+        """Take the size of the input from x, where it is not known yet, and draw the weights.
+
+        Raises:
+            ShapeError: x has no features.
+        """
         if self.W.data is None:
             shape = as_variable(x).shape
             if not shape or not shape[-1]:
                 raise ShapeError(f"Linear: the input has shape {shape}; its last axis, the features, must not be empty")
             self.in_size = shape[-1]
             self._draw_weights()
-        return F.linear(x, self.W, self.b, self.activation)
 
     def __repr__(self) -> str:
         in_size = self.in_size if self.W.data is None else self.W.shape[0]

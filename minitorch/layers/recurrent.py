@@ -82,9 +82,10 @@ class Recurrent(Layer):
                 "before a batch of other sequences"
             )
 
-    def _before(self, state: Variable | None, a: Variable) -> Any:
-        """`state`, or zeros for a batch of which `a` comes from the input."""
-        return get_array_module(a).zeros((len(a), self.hidden_size), a.dtype) if state is None else state
+    def _before(self, state: Variable | None, size: int) -> Any:
+        """`state`, or zeros for a batch of this size."""
+        W = self.h2h.W
+        return get_array_module(W).zeros((size, self.hidden_size), W.dtype) if state is None else state
 
     def __repr__(self) -> str:
         in_size = self.x2h.W.wanted_shape[0]
@@ -106,7 +107,7 @@ class RNN(Recurrent):
     def forward(self, x: Any) -> Variable:
         """One time step: (N, in_size) -> (N, hidden_size), the new state."""
         a = self._from_input(x)
-        self.h = F.tanh(a + self.h2h(self._before(self.h, a)))
+        self.h = F.tanh(a + self.h2h(self._before(self.h, len(a))))
         return self.h
 
 
@@ -148,7 +149,7 @@ class LSTM(Recurrent):
     def forward(self, x: Any) -> Variable:
         """One time step: (N, in_size) -> (N, hidden_size), the new state."""
         a = self._from_input(x)
-        both = recurrent.lstm_cell(a, self._before(self.h, a), self._before(self.c, a), self.h2h.W)
+        both = recurrent.lstm_cell(a, self._before(self.h, len(a)), self._before(self.c, len(a)), self.h2h.W)
         self.h, self.c = both[0], both[1]
         return self.h
 
@@ -164,8 +165,9 @@ class LSTM(Recurrent):
         if x.ndim != 3 or not len(x):
             raise ShapeError(f"LSTM.sequence: x has shape {x.shape}; wanted (T, N, in_size) with at least one step")
         self._check_batch(x.shape[1])
-        a = self.x2h(x)
-        states = lstm_sequence(a, self._before(self.h, a[0]), self._before(self.c, a[0]), self.h2h.W)
+        self.x2h.size_from(x)
+        h, c = self._before(self.h, x.shape[1]), self._before(self.c, x.shape[1])
+        states = lstm_sequence(x, self.x2h.W, self.x2h.b, h, c, self.h2h.W)
         self.h, self.c = states[-2], states[-1]
         return states[:-1]  # type: ignore[no-any-return]
 
@@ -190,5 +192,5 @@ class GRU(Recurrent):
     def forward(self, x: Any) -> Variable:
         """One time step: (N, in_size) -> (N, hidden_size), the new state."""
         a = self._from_input(x)
-        self.h = recurrent.gru_cell(a, self._before(self.h, a), self.h2h.W, self.h2h.b)
+        self.h = recurrent.gru_cell(a, self._before(self.h, len(a)), self.h2h.W, self.h2h.b)
         return self.h

@@ -6,18 +6,23 @@ import numpy as np
 
 from minitorch.autograd.fused import Fused
 from minitorch.autograd.node import Array
+from minitorch.autograd.primitive import fit
 from minitorch.cpu import lstm as on_host
+from minitorch.cpu.onednn import lstm as by_onednn
 from minitorch.cuda import kernels, xp_of
 from minitorch.cuda import lstm as on_device
+from minitorch.ops.linalg import as_rows, bias_gradient, check_fit, linear, matmul
 from minitorch.ops.recurrent import lstm_cell
 from minitorch.ops.shape import concat
 
 
-def lstm_sequence_reference(a: Any, h: Any, c: Any, W: Any) -> Any:
-    """The states (T + 1, N, H), h of each step and last the final c, given `a = x @ Wx + b` (T, N, 4H).
+def lstm_sequence_reference(x: Any, Wx: Any, b: Any, h: Any, c: Any, W: Any) -> Any:
+    """The states (T + 1, N, H) of a sequence x (T, N, I): h of each step and last the final c.
 
-    The other arguments, and what a step does, are those of `lstm_cell`.
+    Wx (I, 4H) and b (4H,) are the weights of the input; the other arguments, and what a step does, are those of
+    `lstm_cell`.
     """
+    a = linear(x, Wx, b)
     states = []
     for t in range(len(a)):
         both = lstm_cell(a[t], h, c, W)
@@ -26,7 +31,17 @@ def lstm_sequence_reference(a: Any, h: Any, c: Any, W: Any) -> Any:
     return concat(*states, c.reshape((1, *c.shape)))
 
 
-def _forward(a: Array, h: Array, c: Array, W: Array) -> tuple[Array, Any]:
+def _forward(x: Array, Wx: Array, b: Array, h: Array, c: Array, W: Array) -> tuple[Array, Any]:
+    check_fit(x, Wx, b)
+    if xp_of(x) is np and by_onednn.takes(x, Wx, b, h, c, W):
+        return by_onednn.forward(x, Wx, b, h, c, W)
+    a = linear(x, Wx, b)
+    y, saved = _walk(a, h, c, W)
+    return y, (a, saved)
+
+
+def _walk(a: Array, h: Array, c: Array, W: Array) -> tuple[Array, Any]:
+    """The states, given `a = x @ Wx + b`, and what `_walk_back` needs."""
     if xp_of(a) is np:
         return on_host.forward(a, h, c, W)
     if kernels.takes(a, h, c, W):
@@ -43,8 +58,24 @@ def _forward(a: Array, h: Array, c: Array, W: Array) -> tuple[Array, Any]:
 
 
 def _backward(
+    g: Array, y: Array, saved: Any, wanted: tuple[bool, ...], x: Array, Wx: Array, b: Array, h: Array, c: Array,
+    W: Array,
+) -> tuple[Array | None, ...]:  # fmt: skip
+    if isinstance(saved, list):
+        return by_onednn.backward(g, saved, x, Wx, b, h, c, W)
+    a, saved = saved
+    da, dh, dc, dW = _walk_back(g, y, saved, (True, *wanted[3:]), a, h, c, W)
+    rows = as_rows(da)
+    dx = matmul(rows, Wx.T).reshape(x.shape) if wanted[0] else None
+    dWx = matmul(as_rows(x).T, rows) if wanted[1] else None
+    grads = dx, dWx, bias_gradient(rows) if wanted[2] else None, dh, dc, dW
+    return tuple([None if d is None else fit(d, of) for d, of in zip(grads, (x, Wx, b, h, c, W), strict=True)])
+
+
+def _walk_back(
     g: Array, y: Array, saved: Any, wanted: tuple[bool, ...], a: Array, h: Array, c: Array, W: Array
 ) -> tuple[Array | None, ...]:
+    """The gradients of `_walk` for its arguments."""
     xp = xp_of(a)
     if xp is np:
         return on_host.backward(g, y, saved, h, W)
@@ -65,6 +96,6 @@ lstm_sequence = Fused(
     reference=lstm_sequence_reference,
     forward=_forward,
     backward=_backward,
-    argnums=(0, 1, 2, 3),
+    argnums=(0, 1, 2, 3, 4, 5),
     name="lstm_sequence",
 )
