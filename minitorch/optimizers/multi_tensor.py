@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import attrs
 import numpy as np
 
-from minitorch.cuda import StepNumber, capturing, kernels, sync_allowed, xp_of
+from minitorch.cuda import StepNumber, as_numpy, capturing, kernels, sync_allowed, xp_of
 from minitorch.errors import DeviceError
 from minitorch.optimizers.hooks import ClipGrad, WeightDecay
 from minitorch.variable import Parameter
@@ -69,12 +69,14 @@ class Part:
         members: which of all they are.
         tensors: their tables.
         settings: keywords of the kernel.
+        entries: their state, if that has a count of updates.
         steps: the numbers of their last updates, int64, or None.
     """
 
     members: list[int]
     tensors: kernels.Tensors
     settings: dict[str, float]
+    entries: list[dict[str, Any]]
     steps: Array | None
 
 
@@ -112,10 +114,13 @@ class MultiTensor:
     Attributes:
         generation: another number each time that it is made anew; a captured update of an earlier one is out of date.
         lr: the learning rate.
+        counter: the name of the count of updates in the state, where the device alone knows it, since it leaves out
+            updates; else None.
     """
 
     def __init__(self) -> None:
         self.generation = 0
+        self.counter: str | None = None
         self.lr = StepNumber(0.0)
         self._made_of: list[Any] = []
         self._parts: list[Part] = []
@@ -124,6 +129,16 @@ class MultiTensor:
     def counts(self) -> list[Array]:
         """The numbers of the last updates, which each update moves on."""
         return [part.steps for part in self._parts if part.steps is not None]
+
+    def read_counts(self) -> None:
+        """Write the counts into the state, where the device alone knows them: it is waited for then."""
+        counter, self.counter = self.counter, None
+        if counter is None:
+            return
+        with sync_allowed():
+            for part in self._parts:
+                for entry, number in zip(part.entries, as_numpy(part.steps).tolist(), strict=True):
+                    entry[counter] = number
 
     def outdate(self) -> None:
         """Have everything made anew by the next update."""
@@ -152,12 +167,13 @@ class MultiTensor:
         for part in self._parts:
             counted = {}
             if part.steps is not None:
-                steps = part.steps
-                steps += 1
+                kernels.count_updates(part.steps, request.keep)
                 counted = {"step": part.steps}
             own = [grads[i] for i in part.members]
             launch.kernel(part.tensors, own, lr=lr, clip=clip, **part.settings, **counted)
         count(request.entries, launch, 1)
+        if request.keep is not None:
+            self.counter = launch.counter
 
     def _make(self, launch: Launch, request: Request) -> None:
         """Make the tables, one set for each set of hyperparameters."""
@@ -166,6 +182,7 @@ class MultiTensor:
             sets.setdefault(tuple([options[name] for name in launch.settings]), []).append(i)
         shares = [(o["lr"], request.decay, o.get("weight_decay", 0.0)) for o in request.options]
         xp = xp_of(request.params[0].data)
+        self.read_counts()
         self._parts = []
         for settings, members in sets.items():
             entries = [request.entries[i] for i in members]
@@ -177,7 +194,9 @@ class MultiTensor:
             steps = None
             if launch.counter is not None:
                 steps = xp.asarray(np.array([entry[launch.counter] for entry in entries], np.int64))
-            self._parts.append(Part(members, tensors, dict(zip(launch.settings, settings, strict=True)), steps))
+            self._parts.append(
+                Part(members, tensors, dict(zip(launch.settings, settings, strict=True)), entries, steps)
+            )
         self._all = None if request.longest is None else kernels.Tensors([p.data for p in request.params])
         self.generation = next(_generations)
 

@@ -31,7 +31,8 @@ class Optimizer:
         target: the layer or model whose Parameters it updates, given to `setup`.
         groups: by pattern, the options of the Parameters whose paths it matches, given to `setup`.
         hooks: functions that are given the Parameters with gradients before each update.
-        state: by the path of each Parameter, by name, what the optimizer remembers of it.
+        state: by the path of each Parameter, by name, what the optimizer remembers of it. A count of updates in it may
+            be too large where `keep` leaves some out; `state_dict` has the right one.
         updates: how many times `update` was called.
         keep: None, or a number on the device that each update reads there: where it is negative, Parameters and state
             stay as they are. It takes an update by a launch.
@@ -205,6 +206,8 @@ class Optimizer:
         """Count so many updates that replays of a captured one have made; a negative number takes them back."""
         multi_tensor.count(self._launched, self.update_one.launch, updates)  # type: ignore[attr-defined]
         self.updates += updates
+        if self.keep is not None:
+            self._on_device.counter = self.update_one.launch.counter  # type: ignore[attr-defined]
 
     def _find_params(self, target: HasParams) -> None:
         """Note which Parameters there are now, and the options of each in this update."""
@@ -246,6 +249,7 @@ class Optimizer:
 
     def to_cpu(self) -> None:
         """Move the state to the host."""
+        self._on_device.read_counts()
         self._on_device, self._launched = MultiTensor(), []
         self._move(as_numpy)
 
@@ -261,6 +265,7 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Any]:
         """Class, hyperparameters, groups, count, and by path what is remembered of each Parameter; arrays uncopied."""
+        self._on_device.read_counts()
         return {
             "class": type(self).__name__,
             "hyperparameters": {name: _plain(getattr(self, name)) for name in self.hyperparameters},

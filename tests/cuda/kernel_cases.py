@@ -105,6 +105,10 @@ def optimizers(rng: Rng, put: Put) -> Iterator[Any]:
         if bad:  # then there is no update
             kernels.adam(adam, g, lr=lr, step=step, beta1=0.9, beta2=0.999, eps=1e-8, clip=keep)
             yield from r[:3] + m[:3]
+        kernels.count_updates(steps, keep)
+        yield steps.copy()
+    kernels.count_updates(step)
+    yield step.copy()
     yield from kernels.gradient_norm(adam, g, 1.0)
     yield from kernels.gradient_norm(adam, g, 1e9)
 

@@ -105,6 +105,12 @@ KERNEL adam_update(
                });
 }
 
+// The number of the update, of each tensor: one more, unless `keep` says that there is no update; see `unscale`.
+KERNEL count_update(long long* steps, int count, const float* keep) {
+    if (keep && keep[0] < 0) return;
+    for (int i = FIRST; i < count; i += STEP) steps[i] += 1;
+}
+
 // h += g g, then p -= lr g / (sqrt(h) + eps)
 KERNEL adagrad_update(
     const uint64* params, const uint64* squares, const __grid_constant__ Addresses grads, const int* sizes,

@@ -12,7 +12,7 @@ import attrs
 import numpy as np
 
 from minitorch.cuda.array_module import xp_of
-from minitorch.cuda.kernels.kernel import kernel
+from minitorch.cuda.kernels.kernel import blocks_for, kernel
 from minitorch.errors import ShapeError
 
 Array = Any
@@ -170,6 +170,13 @@ def adam_update(
         p *= np.float32(1 - lr * lr_scale * decay)
         m_hat, v_hat = m / np.float32(1 - beta1**t), v / np.float32(1 - beta2**t)
         p -= lr * lr_scale * m_hat / (np.sqrt(v_hat) + np.float32(eps))
+
+
+@kernel("update")
+def count_update(steps: Array, count: int, keep: Array | None) -> None:
+    """One more, unless `keep` is negative."""
+    if keep is None or keep[()] >= 0:
+        steps += 1
 
 
 @kernel("update")
@@ -341,6 +348,11 @@ def adam(
             group.options, lr, clip, step[group.members] if step.ndim else step, np.int32(step.ndim),
             np.float64(beta1), np.float64(beta2), np.float64(eps),
         )  # fmt: skip
+
+
+def count_updates(steps: Array, keep: Array | None = None) -> None:
+    """Count one update more in `steps`, int64, unless `keep`, float32, 0-d, is negative: then there is none."""
+    count_update(blocks_for(steps.size), steps, np.int32(steps.size), keep)
 
 
 def adagrad(tensors: Tensors, grads: Sequence[Array], *, lr: Array, eps: float, clip: Array | None = None) -> None:

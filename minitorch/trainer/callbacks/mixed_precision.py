@@ -33,8 +33,8 @@ class MixedPrecision(Callback):
     operations stay float32: there is no second copy of anything. With "fp16", whose numbers end at 65504 and begin at
     6e-8, gradients are computed of the loss times a scale and divided again. An update whose gradients are not all
     finite is left out and halves the scale, `patience` good ones in a row double it; that is decided on the device, and
-    nothing waits for it. A left-out update counts as one in the optimizer and in `trainer.state`. The scale is saved
-    with the run.
+    nothing waits for it. A left-out update is none for the corrections of Adam, which counts on the device; in
+    `trainer.state` it is one, and schedules go on. The scale is saved with the run.
 
     Source: Micikevicius et al., "Mixed Precision Training", ICLR 2018.
 

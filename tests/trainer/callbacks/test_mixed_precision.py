@@ -14,7 +14,7 @@ from minitorch import Trainer
 from minitorch.cuda import gemm
 from minitorch.errors import ConfigError, DeviceError
 from minitorch.optimizers import SGD, Adam, Optimizer
-from minitorch.trainer.callbacks import CudaGraph, DevicePlacement, GradientClipping, MixedPrecision
+from minitorch.trainer.callbacks import Checkpoint, CudaGraph, DevicePlacement, GradientClipping, MixedPrecision
 
 MODES = {"tf32": 77, "bf16": 75, "fp16": 74}
 
@@ -220,13 +220,56 @@ class FactorInBatch(Trainer):
         return Times()(minitorch.functions.softmax_cross_entropy(self.model(x), t), factor)
 
 
+def with_factors():
+    """Ten batches, the gradients of two of which are not finite."""
+    factors = [1, 1, 1, 1, np.inf, 1, 1, np.inf, 1, 1]
+    return [(*pair, np.array(f, np.float32)) for pair, f in zip(small_runs.batches(10), factors, strict=True)]
+
+
+def counts(trainer):
+    """Adam's numbers of the last update of each Parameter."""
+    return {entry["t"] for entry in trainer.optimizer.state_dict()["state"].values()}
+
+
+def test_a_left_out_update_is_none_for_adam():
+    """Its corrections are those of a run that never saw the batch: weights and counts are those of that run."""
+    batches, found = with_factors(), []
+    for some in (batches, [batch for batch in batches if np.isfinite(batch[2])]):
+        minitorch.seed(0)
+        callbacks = DevicePlacement("cuda"), MixedPrecision("fp16", scale=8.0)
+        trainer = small_runs.trainer(*callbacks, cls=FactorInBatch, optimizer=Adam(0.01))
+        trainer.fit(some, epochs=1)
+        found.append((trainer, {path: a.get() for path, a in trainer.model.state_dict().items()}))
+    (trainer, weights), (plain, expected) = found
+    assert (counts(trainer), counts(plain)) == ({8}, {8})
+    assert (trainer.state.step, trainer.optimizer.updates) == (10, 10)
+    for path, array in expected.items():
+        np.testing.assert_allclose(weights[path], array, rtol=1e-6)
+    trainer.optimizer.to_cpu()
+    assert {entry["t"] for entry in trainer.optimizer.state.values()} == {8}
+
+
+@pytest.mark.parametrize("graph", [False, True])
+@pytest.mark.parametrize("killed", [6, 9])
+def test_counts_of_left_out_updates_are_resumed(tmp_path, graph, killed):
+    """A run that goes on from a checkpoint after left-out updates ends with the bits of one that went through."""
+    found = []
+    for until in ([10], [killed, 10]):
+        for steps in until:
+            minitorch.seed(0)
+            folder = tmp_path / str(len(found))
+            callbacks = [DevicePlacement("cuda"), MixedPrecision("fp16", scale=8.0), Checkpoint(folder)]
+            callbacks += [CudaGraph(steps=1)] if graph else []
+            trainer = small_runs.trainer(*callbacks, cls=FactorInBatch, optimizer=Adam(0.01))
+            trainer.fit(with_factors(), steps=steps, resume="auto")
+        found.append((counts(trainer), {path: a.get().tobytes() for path, a in trainer.model.state_dict().items()}))
+    assert found[0][0] == {8}
+    assert found[0] == found[1]
+
+
 def test_it_works_inside_a_captured_step(capsys):
     """Replayed, steps leave out the same updates and move the scale as eager ones do."""
-    factors = [1, 1, 1, 1, np.inf, 1, 1, np.inf, 1, 1]
-    batches = [
-        (*pair, np.array(factor, np.float32)) for pair, factor in zip(small_runs.batches(10), factors, strict=True)
-    ]
-    found = []
+    batches, found = with_factors(), []
     for captured in (False, True):
         minitorch.seed(0)
         precision, scales = MixedPrecision("fp16", scale=8.0, patience=3), []
