@@ -170,13 +170,24 @@ def test_a_driver_that_does_not_fit_is_said(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_gpu_enable_is_asked_anew() -> None:
-    """`gpu_enable` follows the machine, and the module has no other computed name."""
+    """`gpu_enable` follows the machine; a name that is not there is an error as of any module."""
     with fake_cupy.installed():
         assert minitorch.cuda.gpu_enable is True
     with fake_cupy.installed(devices=0):
         assert minitorch.cuda.gpu_enable is False
     with pytest.raises(AttributeError, match=r"module 'minitorch.cuda' has no attribute 'gpu_enabled'"):
         minitorch.cuda.gpu_enabled
+
+
+def test_cupy_is_there_where_a_device_works() -> None:
+    """`minitorch.cuda.cupy`, which examples of the book use, is CuPy; without a device it says what is missing."""
+    with fake_cupy.installed() as cupy:
+        assert minitorch.cuda.cupy is cupy
+    with (
+        fake_cupy.installed(devices=0),
+        pytest.raises(DeviceError, match=r"CuPy is installed but finds no CUDA device"),
+    ):
+        minitorch.cuda.cupy  # asking for it is the use
 
 
 # devices
