@@ -12,7 +12,7 @@ import minitorch
 from small_mnist import write_small_mnist
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "docs" / "tutorial.md"]
+PAGES = [ROOT / "README.md", ROOT / "docs" / "tutorial.md", ROOT / "docs" / "coming_from_dezero.md"]
 
 
 @pytest.fixture
