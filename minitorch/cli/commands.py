@@ -12,8 +12,10 @@ from minitorch import random
 from minitorch.cli.checkpoint_table import checkpoint_table
 from minitorch.cli.doctor import examination
 from minitorch.cli.run_diff import run_diff
+from minitorch.cli.trainer_class import trainer_class
 from minitorch.errors import MinitorchError
 from minitorch.serialize.atomic import replacing
+from minitorch.trainer import Trainer
 from minitorch.trainer.callbacks import model_summary
 from minitorch.trainer.public_names import make, near
 from minitorch.trainer.report import report_page
@@ -46,9 +48,16 @@ def commands() -> None:
 @click.option("--resume", metavar="auto|PATH", help="Go on with the newest run, or from a checkpoint.")
 @click.option("--epochs", type=int, help="Epochs in all, instead of the end that CONFIG gives.")
 @click.option("--seed", type=int, help="Of all random numbers, instead of that of CONFIG.")
+@click.option("--trainer", metavar="MODULE:CLASS", help="A subclass of Trainer to train with; CONFIG can name none.")
 @click.option("--explain", is_flag=True, help="Print what would run, in which order, and train nothing.")
 def train(
-    config: Path, folder: str | None, resume: str | None, epochs: int | None, seed: int | None, explain: bool
+    config: Path,
+    folder: str | None,
+    resume: str | None,
+    epochs: int | None,
+    seed: int | None,
+    trainer: str | None,
+    explain: bool,
 ) -> int:
     """Train as CONFIG, a TOML file, says.
 
@@ -58,10 +67,11 @@ def train(
     if epochs is not None:
         changes |= {"epochs": epochs, "steps": None, "seconds": None}
     settings = attrs.evolve(TrainerConfig.read(config), **changes)
+    kind = Trainer if trainer is None else trainer_class(trainer)
     if explain:
-        click.echo(settings.trainer(Path(settings.folder) / "NEW").explain())
+        click.echo(settings.trainer(Path(settings.folder) / "NEW", kind=kind).explain())
         return 0
-    return EXIT.get(settings.fit(resume).status, 0)
+    return EXIT.get(settings.fit(resume, kind).status, 0)
 
 
 @commands.command()
@@ -134,15 +144,20 @@ def doctor() -> int:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command; errors of minitorch are printed in one line and give 1."""
+    """Run a command; errors of minitorch are printed in one line and give 1, an end at once says what is left."""
     try:
         return int(commands.main(list(arguments), prog_name="minitorch", standalone_mode=False) or 0)
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as error:  # click makes its own of KeyboardInterrupt
+        notes = _notes(error.__cause__ or error)
+        sys.stderr.write("\n".join(["interrupted", *notes]) + "\n")
         return EXIT["interrupted"]
     except MinitorchError as error:
-        notes = "".join(f"\nnote: {note}" for note in getattr(error, "__notes__", ()))
-        sys.stderr.write(f"error: {error}{notes}\n")
+        sys.stderr.write("\n".join([f"error: {error}", *[f"note: {note}" for note in _notes(error)]]) + "\n")
         return 1
+
+
+def _notes(error: BaseException) -> list[str]:
+    return getattr(error, "__notes__", [])

@@ -88,7 +88,9 @@ class Session:
     def end(self, trainer: "Trainer", error: BaseException | None) -> None:
         """Note how it ended."""
         self.ended = _now()
-        if error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            self.status, self.reason = "interrupted", "ended at once (KeyboardInterrupt)"
+        elif error is not None:
             self.status, self.reason = "failed", f"{type(error).__name__}: {error}"
         elif trainer.ending is not None:
             self.status, self.reason = trainer.ending

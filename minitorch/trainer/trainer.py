@@ -21,7 +21,7 @@ from minitorch.trainer.metrics import RunningMeans, checked_loss, checked_metric
 from minitorch.trainer.replay import Replay, replay
 from minitorch.trainer.run_folder import RunFolders
 from minitorch.trainer.settings import tells_arguments
-from minitorch.trainer.signals import handled
+from minitorch.trainer.signals import handled, what_is_left
 from minitorch.trainer.state import FitResult, Status, TrainState
 from minitorch.trainer.step import UNSCALED, Stepper, Steps, checked_model, train_step
 from minitorch.trainer.triggers import Budget, Every, check_every
@@ -222,6 +222,8 @@ class Trainer(Steps):
             except BaseException as error:
                 self.hooks.fail(self, error)
                 self.state.waiting = 0  # a failed batch may be half in the gradients that wait: the next begins anew
+                if isinstance(error, KeyboardInterrupt):
+                    error.add_note(what_is_left(self))
                 if isinstance(error, StopIteration):
                     raise RuntimeError(
                         "fit: a step or a callback raised StopIteration, which ends nothing here"

@@ -1,5 +1,6 @@
 """`TrainerConfig`: a whole run as plain settings, read from a TOML file, checked, and saved with the run."""
 
+import inspect
 import tomllib
 from collections.abc import Iterable, Mapping
 from os import PathLike, fspath
@@ -130,26 +131,47 @@ class TrainerConfig:
         validation = None if self.validation is None else _loader({"shuffle": False, **self.validation}, "validation")
         return _loader(self.train, "train"), validation
 
-    def trainer(self, folder: Path, loader: Any = None) -> Trainer:
-        """The Trainer, with callbacks that write to `folder` and look at the samples of `loader`."""
-        trainer = Trainer(
-            make("model", self.model, "model"),
-            _optimizer(self.optimizer),
-            loss=find("function", self.loss, "loss"),
-            metrics={name: find("function", name, "metrics") for name in self.metrics},
-            callbacks=self._callbacks({"folder": folder, "loader": loader}),
-            log_every=_trigger(self.log_every, LOG_EVERY, "log_every"),
-            validate_every=_trigger(self.validate_every, VALIDATE_EVERY, "validate_every"),
-        )
+    def trainer(self, folder: Path, loader: Any = None, kind: type[Trainer] = Trainer) -> Trainer:
+        """The Trainer, with callbacks that write to `folder` and look at the samples of `loader`.
+
+        Args:
+            folder: of the run.
+            loader: for callbacks that show samples.
+            kind: a subclass of Trainer that is made as Trainer is. A file can name none: whoever runs it says so.
+
+        Raises:
+            ConfigError: a thing is not there, or has other settings; or `kind` takes other arguments.
+        """
+        settings = {
+            "loss": find("function", self.loss, "loss"),
+            "metrics": {name: find("function", name, "metrics") for name in self.metrics},
+            "callbacks": self._callbacks({"folder": folder, "loader": loader}),
+            "log_every": _trigger(self.log_every, LOG_EVERY, "log_every"),
+            "validate_every": _trigger(self.validate_every, VALIDATE_EVERY, "validate_every"),
+        }
+        model, optimizer = make("model", self.model, "model"), _optimizer(self.optimizer)
+        try:
+            inspect.signature(kind).bind(model, optimizer, **settings)
+        except TypeError as error:
+            raise ConfigError(
+                f"{kind.__name__} cannot be made from settings: {error}; its __init__ must take what that of "
+                "Trainer does"
+            ) from None
+        trainer = kind(model, optimizer, **settings)
         trainer.config = self.as_dict()
         return trainer
 
-    def fit(self, resume: str | PathLike[str] | None = None) -> FitResult:
-        """Make everything, and train; to resume, in the folder of the newest run or of the checkpoint given."""
+    def fit(self, resume: str | PathLike[str] | None = None, kind: type[Trainer] = Trainer) -> FitResult:
+        """Make everything, and train; to resume, in the folder of the newest run or of the checkpoint given.
+
+        Args:
+            resume: as for `Trainer.fit`.
+            kind: as for `trainer`.
+        """
         random.seed(self.seed)
         train, validation = self.loaders()
         folder = run_folder(self.folder, resume)
-        trainer = self.trainer(folder, train if validation is None else validation)
+        trainer = self.trainer(folder, train if validation is None else validation, kind)
         return trainer.fit(train, validation, epochs=self.epochs, steps=self.steps, seconds=self.seconds, resume=resume)
 
     def _callbacks(self, given: Table) -> list[Any]:

@@ -96,6 +96,125 @@ def test_an_interrupted_run_has_its_status(small_data, tmp_path, number, status)
     assert Path(tmp_path, out.splitlines()[-1].removeprefix("checkpoint: ")).exists()
 
 
+SLOW = """
+import time
+from minitorch import Trainer
+
+class Slow(Trainer):
+    def training_step(self, batch):
+        if self.state.step == 4:
+            print("waiting", flush=True)
+            while True:
+                time.sleep(0.01)
+                if self.ending:
+                    print("asked", flush=True)
+        return super().training_step(batch)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_a_second_ctrl_c_says_what_is_left(small_data, tmp_path):
+    """In a real process, in the middle of a step: it ends at once, and names the last checkpoint."""
+    (tmp_path / "slow.py").write_text(SLOW)
+    command = [sys.executable, "-m", "minitorch", "train", str(EXAMPLE), "--folder", "runs", "--trainer", "slow:Slow"]
+    environment = {**os.environ, "MINITORCH_DATA": str(small_data), "OPENBLAS_NUM_THREADS": "1"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, **pipes) as process:
+        try:
+            for word in ("waiting\n", "asked\n"):
+                while process.stdout.readline() != word:
+                    assert process.poll() is None, process.stderr.read()
+                process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    newest = Path("runs/001/checkpoints/step-00000003.safetensors")
+    assert err.splitlines()[-2:] == [
+        "interrupted",
+        f"the run was ended at once, after 4 steps; the last checkpoint to resume from: {newest}",
+    ]
+    assert (tmp_path / newest).exists()
+    assert RunRecord.read(tmp_path / "runs/001").sessions[0].status == "interrupted"
+
+
+MINE = """
+import minitorch.functions as F
+from minitorch import Trainer
+
+class Mine(Trainer):
+    def training_step(self, batch):
+        x, t = batch
+        self.log("seen", 1.0)
+        return F.softmax_cross_entropy(self.model(x), t)
+
+class Other(Trainer):
+    def __init__(self, model):
+        super().__init__(model)
+
+something = 3
+"""
+
+
+def test_a_trainer_of_ones_own(command, tmp_path):
+    """`--trainer` names a subclass in a module of the current folder; it trains, is explained, and resumes."""
+    (tmp_path / "mine_1.py").write_text(MINE)
+    status, out, _ = command("train", EXAMPLE, "--epochs", "1", "--trainer", "mine_1:Mine")
+    assert status == 0
+    assert "seen" in out.splitlines()[0]
+    assert RunRecord.read(Path("runs/mnist-toml/001")).trainer["class"] == "Mine"
+    status, out, _ = command("train", EXAMPLE, "--epochs", "2", "--trainer", "mine_1:Mine", "--resume", "auto")
+    assert (status, out.splitlines()[0]) == (0, "resumed after epoch 1, batch 0")
+    _, out, _ = command("train", EXAMPLE, "--trainer", "mine_1:Mine", "--explain")
+    assert "training_step        Mine.training_step" in out
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "mine_2",
+            r"--trainer is 'mine_2'; give MODULE:CLASS, such as training:MnistTrainer for the class MnistTrainer",
+        ),
+        ("mine_2.py:Mine", r"--trainer is 'mine_2\.py:Mine'; give MODULE:CLASS"),
+        ("mine_2:Min", r"--trainer: Min of mine_2 is not there; give a subclass of Trainer: did you mean Mine\?"),
+        (
+            "mine_2:something",
+            r"--trainer: something of mine_2 is 3; give a subclass of Trainer: there is Mine, Other, Tr",
+        ),
+        (
+            "nowhere.mine:Mine",
+            r"--trainer: there is no module 'nowhere\.mine' in .*, nor among those installed; go to its",
+        ),
+        (
+            "mine_2:Other",
+            r"Other cannot be made from settings: .*; its __init__ must take what that of Trainer does",
+        ),
+    ],
+)
+def test_a_trainer_that_is_none(command, tmp_path, name, message):
+    """One line says what is wrong with it, and what there is."""
+    (tmp_path / "mine_2.py").write_text(MINE)
+    status, out, err = command("train", EXAMPLE, "--trainer", name)
+    assert (status, out) == (1, "")
+    assert re.match(f"error: {message}", err)
+
+
+def test_a_file_names_no_trainer(command, tmp_path):
+    """A configuration can name only what is public."""
+    (tmp_path / "run.toml").write_text('trainer = "mine_2:Mine"\n' + EXAMPLE.read_text())
+    status, _, err = command("train", "run.toml")
+    assert status == 1
+    assert "TrainerConfig: there is no setting 'trainer'" in err
+
+
+def test_what_a_module_itself_misses_is_its_own_error(command, tmp_path):
+    """An import that fails inside of it is shown as it is."""
+    (tmp_path / "mine_3.py").write_text("import not_there_at_all\n")
+    with pytest.raises(ModuleNotFoundError, match="not_there_at_all"):
+        command("train", EXAMPLE, "--trainer", "mine_3:Mine")
+
+
 # the others ----------------------------------------------------------------------------------------------------------
 
 

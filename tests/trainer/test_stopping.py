@@ -13,6 +13,7 @@ from small_runs import Everything, at, batches, trainer
 from minitorch import Callback, DataLoader, Dataset, Trainer
 from minitorch.trainer import Phase
 from minitorch.trainer.callbacks import Checkpoint, EarlyStopping
+from minitorch.trainer.signals import ANSWER
 from minitorch.trainer.triggers import Budget
 
 
@@ -151,8 +152,11 @@ def test_a_second_sigint_raises_and_is_cleaned_up():
     """Who presses Ctrl-C twice gets the prompt back now; hooks for exceptions run, and handlers are put back."""
     before = signal.getsignal(signal.SIGINT)
     notes = Everything()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as info:
         trainer(at_step(2, send(signal.SIGINT, signal.SIGINT)), notes).fit(batches(), epochs=3)
+    assert info.value.__notes__ == [
+        "the run was ended at once, after 2 steps; the last checkpoint to resume from: there is none"
+    ]
     assert notes.hooks[-1] == "on_exception"
     assert "on_fit_end" not in notes.hooks
     assert signal.getsignal(signal.SIGINT) is before
@@ -225,7 +229,7 @@ def test_no_handlers_outside_the_main_thread():
 PROGRAM = """
     import sys, time
     import minitorch.functions as F
-    from minitorch import Callback
+    from minitorch import Callback, Every
     from small_runs import batches, trainer
     from minitorch.trainer.callbacks import Checkpoint
 
@@ -241,7 +245,7 @@ PROGRAM = """
         def on_exception(self, trainer, error):
             print("failed with", type(error).__name__, flush=True)
 
-    result = trainer(Slow(), Checkpoint(sys.argv[1])).fit(batches(), epochs=1000)
+    result = trainer(Slow(), Checkpoint(sys.argv[1], every=Every(steps=2))).fit(batches(), epochs=1000)
     print(result.status, result.checkpoint.exists(), flush=True)
 """
 
@@ -251,12 +255,12 @@ def child(tmp_path):
     """Starts a program that trains without end, and returns its process once it is in its third step."""
     started = []
 
-    def start(mode):
+    def start(mode, stderr=subprocess.PIPE):
         path = os.pathsep.join([os.path.dirname(__file__), *filter(None, [os.environ.get("PYTHONPATH")])])
         process = subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(PROGRAM), tmp_path, mode],
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
             env={**os.environ, "PYTHONPATH": path},
         )
@@ -279,16 +283,32 @@ def test_a_signal_from_outside_ends_a_process_in_order(child, number, status):
     assert (out.splitlines()[-1], err, process.returncode) == (f"{status} True", "", 0)
 
 
-def test_a_second_ctrl_c_from_outside_ends_a_process_at_once(child):
-    """In the middle of a long step, the second SIGINT raises KeyboardInterrupt there."""
+def test_a_second_ctrl_c_from_outside_ends_a_process_at_once(child, tmp_path):
+    """In the middle of a long step, the second SIGINT raises KeyboardInterrupt there, which tells what is left."""
     process = child("two")
     process.send_signal(signal.SIGINT)
     assert process.stdout.readline() == "asked\n"
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert out.splitlines()[-1] == "failed with KeyboardInterrupt"
-    assert err.endswith("KeyboardInterrupt\n")
+    last = f"the last checkpoint to resume from: {tmp_path / 'checkpoints' / 'step-00000002.safetensors'}\n"
+    assert err.endswith(f"KeyboardInterrupt\nthe run was ended at once, after 3 steps; {last}")
     assert process.returncode == -signal.SIGINT
+
+
+def test_at_a_terminal_the_first_ctrl_c_is_answered(child):
+    """The step under way may take long: what will happen is said at once, before it happens."""
+    pty = pytest.importorskip("pty")
+    terminal, theirs = pty.openpty()
+    try:
+        process = child("two", stderr=theirs)
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "asked\n"
+        said = os.read(terminal, 1000).decode()
+        assert said.split("\r\n") == ["", ANSWER.decode().strip(), ""]
+    finally:
+        os.close(terminal)
+        os.close(theirs)
 
 
 # Errors --------------------------------------------------------------------------------------------------------------
