@@ -1,6 +1,7 @@
 """The commands, their arguments and options."""
 
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -146,7 +147,9 @@ def doctor() -> int:
 def run(arguments: Sequence[str]) -> int:
     """Run a command; errors of minitorch are printed in one line and give 1, an end at once says what is left."""
     try:
-        return int(commands.main(list(arguments), prog_name="minitorch", standalone_mode=False) or 0)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            return int(commands.main(list(arguments), prog_name="minitorch", standalone_mode=False) or 0)
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -157,6 +160,13 @@ def run(arguments: Sequence[str]) -> int:
     except MinitorchError as error:
         sys.stderr.write("\n".join([f"error: {error}", *[f"note: {note}" for note in _notes(error)]]) + "\n")
         return 1
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+) -> None:
+    """Print a warning without the line of a program that gave it: here the user has written none."""
+    sys.stderr.write(f"warning: {message}\n")
 
 
 def _notes(error: BaseException) -> list[str]:

@@ -7,11 +7,11 @@ import os
 import re
 import socket
 import time
-import warnings
 from pathlib import Path
 from typing import IO, Any
 
 from minitorch.errors import CheckpointError, InUseError
+from minitorch.warning import warn
 
 NAME = ".lock"
 _FAR = 1 << 30  # Windows locks bytes against reading too: one behind all text
@@ -47,9 +47,7 @@ class FolderLock:
             _lock_unless_held(self._file)
         except OSError as error:
             if error.errno in _NO_LOCKS:
-                warnings.warn(
-                    f"{folder} is on a file system without locks; see that no other process uses it", stacklevel=2
-                )
+                warn(f"{folder} is on a file system without locks; see that no other process uses it")
                 return
             holder = _holder(self._file)
             self._file.close()

@@ -1,7 +1,6 @@
 """The folders of a run: where a new one goes, who may use it, and the record that is kept in it."""
 
 import re
-import warnings
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -14,6 +13,7 @@ from minitorch.trainer.callback import Callback
 from minitorch.trainer.callbacks.checkpoint import Checkpoint, restore
 from minitorch.trainer.callbacks.run_files import RunFiles
 from minitorch.trainer.run_record import RunRecord, resumed
+from minitorch.warning import warn
 
 if TYPE_CHECKING:
     from minitorch.trainer.trainer import Trainer
@@ -90,7 +90,7 @@ class RunFolders:
                 record.write(folder)
         except CheckpointError as second:  # the disk is full or fails; the result, or the first error, says more
             if error is None:
-                warnings.warn(str(second), stacklevel=4)
+                warn(str(second))
             else:
                 error.add_note(str(second))
         finally:

@@ -6,7 +6,6 @@ import os
 import platform
 import socket
 import sys
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from minitorch.errors import CheckpointError
 from minitorch.serialize import check_keys
 from minitorch.serialize.atomic import replacing
 from minitorch.trainer.callbacks.throughput_monitor import PARTS, ThroughputMonitor
+from minitorch.warning import warn
 
 if TYPE_CHECKING:
     from minitorch.trainer.trainer import Trainer
@@ -168,7 +168,7 @@ def resumed(trainer: "Trainer", folder: Path) -> RunRecord:
     try:
         record = RunRecord.read(folder)
     except CheckpointError as error:
-        warnings.warn(f"{error}; a new record is begun", stacklevel=5)
+        warn(f"{error}; a new record is begun")
         record = None
     if record is None:
         return RunRecord.begin(trainer)

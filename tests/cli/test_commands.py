@@ -215,6 +215,15 @@ def test_what_a_module_itself_misses_is_its_own_error(command, tmp_path):
         command("train", EXAMPLE, "--trainer", "mine_3:Mine")
 
 
+@pytest.mark.filterwarnings("always")
+def test_a_warning_is_a_line(command):
+    """Without the place in a program: the user of a command has none."""
+    folder = trained(command)
+    (folder / "checkpoints" / "step-00000009.safetensors").write_bytes(b"torn")
+    _, _, err = command("train", EXAMPLE, "--epochs", "2", "--resume", "auto")
+    assert re.fullmatch(r"warning: resumed from \S+step-00000003\.safetensors, because newer ones .*\n", err)
+
+
 # the others ----------------------------------------------------------------------------------------------------------
 
 

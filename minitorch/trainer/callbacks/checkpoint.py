@@ -2,7 +2,6 @@
 
 import math
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -21,6 +20,7 @@ from minitorch.trainer.metrics import check_finite
 from minitorch.trainer.nonfinite import check_weights
 from minitorch.trainer.settings import at_least, one_of, optional
 from minitorch.trainer.triggers import Every, every_setting
+from minitorch.warning import warn
 
 if TYPE_CHECKING:
     from minitorch.trainer.trainer import Trainer
@@ -196,7 +196,7 @@ def restore(trainer: "Trainer", resume: str | PathLike[str]) -> None:
     if path is not None:
         if errors:
             reasons = "; ".join(map(str, errors))
-            warnings.warn(f"resumed from {path}, because newer ones are damaged: {reasons}", stacklevel=5)
+            warn(f"resumed from {path}, because newer ones are damaged: {reasons}")
         trainer.checkpoint = path
     elif errors:
         raise CheckpointError(
