@@ -12,7 +12,7 @@ from minitorch.serialize import FolderLock
 from minitorch.trainer.callback import Callback
 from minitorch.trainer.callbacks.checkpoint import Checkpoint, restore
 from minitorch.trainer.callbacks.run_files import RunFiles
-from minitorch.trainer.run_record import RunRecord, resumed
+from minitorch.trainer.run_record import RunRecord, read_or_none, resumed
 from minitorch.warning import warn
 
 if TYPE_CHECKING:
@@ -138,8 +138,29 @@ class RunFolders:
                 f'{", ".join(names[:_SHOWN])}{more}; pass resume="auto" to fit to go on with it, choose another '
                 "folder, or pass overwrite=True"
             )
+        self._check_record(folder, writers, may_all)
         for writer in kept:
             writer.clear()
+
+    def _check_record(self, folder: Path, writers: Sequence[RunFiles], may_all: bool) -> None:
+        """Raise if `folder` has an earlier run of other callbacks, whose files would be taken for those of this one."""
+        record = read_or_none(folder)
+        if record is None:
+            return
+        own = {path.resolve() for writer in writers for path in writer.files()}
+        others = [path for path in record.files(folder) if path.resolve() not in own]
+        if others:
+            names = ", ".join(str(path.relative_to(folder)) for path in others[-1 : -_SHOWN - 1 : -1])
+            more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+            raise ConfigError(
+                f"{writers[0].folder} has files of an earlier run, of callbacks that this one has not: {names}{more}; "
+                "choose another folder, or delete them"
+            )
+        if record.has_trained and not (may_all or any(writer.overwrite for writer in writers)):
+            raise ConfigError(
+                f"{', '.join(type(writer).__name__ for writer in writers)}: {writers[0].folder} has the record of an "
+                "earlier run, run.json; choose another folder, pass overwrite=True, or delete it"
+            )
 
     def _savers(self) -> list[Checkpoint]:
         return [callback for callback in self.callbacks if isinstance(callback, Checkpoint)]

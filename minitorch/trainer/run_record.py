@@ -18,6 +18,7 @@ from minitorch.cpu import blas
 from minitorch.errors import CheckpointError
 from minitorch.serialize import check_keys
 from minitorch.serialize.atomic import replacing
+from minitorch.trainer.callbacks.run_files import RunFiles
 from minitorch.trainer.callbacks.throughput_monitor import PARTS, ThroughputMonitor
 from minitorch.warning import warn
 
@@ -151,6 +152,16 @@ class RunRecord:
                 f"{path} cannot be read: {error}; the checkpoints beside it do not need it"
             ) from error
 
+    @property
+    def has_trained(self) -> bool:
+        """Whether a process has done a step, as far as it came to say so: a killed one did not."""
+        return any(session.state.get("samples", 0) > 0 for session in self.sessions)
+
+    def files(self, folder: Path) -> list[Path]:
+        """The files in `folder` that its callbacks wrote."""
+        patterns = [pattern for pattern in self.trainer.get("files", []) if ".." not in pattern and pattern[:1] != "/"]
+        return [path for pattern in patterns for path in sorted(folder.glob(pattern)) if path.stat().st_size]
+
     def write(self, folder: Path) -> None:
         """Put it into `folder`, whole or not at all.
 
@@ -161,6 +172,14 @@ class RunRecord:
         content = json.dumps(tree, indent=1, default=str).encode() + b"\n"
         with replacing(folder / NAME, len(content)) as file:
             file.write(content)
+
+
+def read_or_none(folder: Path) -> RunRecord | None:
+    """The record in `folder`; None where there is none, or none that can be read."""
+    try:
+        return RunRecord.read(folder)
+    except CheckpointError:
+        return None
 
 
 def resumed(trainer: "Trainer", folder: Path) -> RunRecord:
@@ -216,6 +235,7 @@ def _described(trainer: "Trainer") -> dict[str, Any]:
         "model": repr(trainer.model),
         "optimizers": {name or "optimizer": _optimizer(o.state_dict()) for name, o in trainer.optimizers.items()},
         "callbacks": [repr(callback) for callback in trainer.callbacks],
+        "files": sorted({pattern for c in trainer.callbacks if isinstance(c, RunFiles) for pattern in c.patterns}),
     }
 
 

@@ -15,7 +15,8 @@ from minitorch import Every
 from minitorch.errors import CheckpointError, ConfigError, InUseError
 from minitorch.serialize import FolderLock, is_held, lock
 from minitorch.trainer import run_folder
-from minitorch.trainer.callbacks import Checkpoint, CSVLogger, JSONLLogger, Profile
+from minitorch.trainer.callbacks import Checkpoint, CSVLogger, JSONLLogger, NaNGuard, Profile
+from minitorch.trainer.run_record import RunRecord
 
 # Folders of their own ------------------------------------------------------------------------------------------------
 
@@ -84,6 +85,49 @@ def test_a_run_that_wrote_nothing_is_in_nobodys_way(tmp_path):
     trainer(JSONLLogger(tmp_path), Checkpoint(tmp_path)).fit(batches(), epochs=1)
 
 
+def test_a_run_of_other_callbacks_is_refused_too(tmp_path):
+    """Its files would lie beside those of the earlier one as if they were of one run, and run.json tell of one only."""
+    trainer(Checkpoint(tmp_path, every=Every(steps=1), keep=None), CSVLogger(tmp_path)).fit(batches(), epochs=1)
+    before = (tmp_path / "run.json").read_bytes()
+    for overwrite in (False, True):
+        with pytest.raises(ConfigError) as info:
+            trainer(JSONLLogger(tmp_path, overwrite=overwrite)).fit(batches(), epochs=1)
+        assert str(info.value) == (
+            f"{tmp_path} has files of an earlier run, of callbacks that this one has not: epochs.csv, "
+            "checkpoints/step-00000004.safetensors, checkpoints/step-00000003.safetensors and 2 more; choose another "
+            "folder, or delete them"
+        )
+    assert (tmp_path / "run.json").read_bytes() == before
+    assert not (tmp_path / "metrics.jsonl").exists()
+    run = trainer(JSONLLogger(tmp_path), Checkpoint(tmp_path, overwrite=True), CSVLogger(tmp_path, overwrite=True))
+    assert run.fit(batches(), epochs=1).state.step == 4
+
+
+def test_a_record_alone_is_not_replaced(tmp_path):
+    """A callback that has written no file has its run in run.json; a run that failed in its first step has none."""
+    fail = at("on_batch_start", lambda trainer, batch: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        trainer(fail, NaNGuard(tmp_path)).fit(batches(), epochs=1)
+    trainer(NaNGuard(tmp_path)).fit(batches(), epochs=1)
+    with pytest.raises(
+        ConfigError,
+        match=r"^NaNGuard: .* has the record of an earlier run, run\.json; choose another folder, pass overwrite=True",
+    ):
+        trainer(NaNGuard(tmp_path)).fit(batches(), epochs=1)
+    trainer(NaNGuard(tmp_path, overwrite=True)).fit(batches(), epochs=1)
+    (tmp_path / "run.json").write_bytes(b"torn")
+    trainer(NaNGuard(tmp_path)).fit(batches(), epochs=1)
+
+
+def test_patterns_of_a_record_stay_in_its_folder(tmp_path):
+    """They are looked for where the record lies, whatever somebody has written into it."""
+    (tmp_path / "secret").write_text("x")
+    folder = tmp_path / "run"
+    record = RunRecord({}, {"files": ["../secret", "/etc/passwd", "*.csv"]}, [])
+    trainer(CSVLogger(folder)).fit(batches(), epochs=1)
+    assert record.files(folder) == [folder / "epochs.csv"]
+
+
 # Two runs at once ----------------------------------------------------------------------------------------------------
 
 
@@ -106,7 +150,7 @@ def test_a_second_run_at_the_same_time_is_refused(tmp_path):
     assert len(seen) == 2
     assert f"{tmp_path} is in use by another run of this process, process {os.getpid()} on " in seen[0]
     assert seen[0].endswith("; wait for it to end, end it, or choose another folder")
-    trainer(JSONLLogger(tmp_path, overwrite=True)).fit(batches(), epochs=1)
+    trainer(JSONLLogger(tmp_path, overwrite=True), Checkpoint(tmp_path, overwrite=True)).fit(batches(), epochs=1)
 
 
 def test_a_run_that_gets_one_of_two_folders_gives_it_back(tmp_path):
