@@ -3,10 +3,22 @@
 Each name is loaded when it is first used, so a program waits only for the parts that it needs.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # what type checkers and editors read; a test compares it with HOMES
+from minitorch.lazy import when_used
+
+__version__ = "0.1.0.dev0"
+
+is_simple_core = True  # steps 28 and 29 of the book ask; there is one core here, and it serves the book's first loops
+
+__all__ = [
+    "Callback", "Config", "DataLoader", "Dataset", "Device", "Every", "Function", "Fused", "Layer", "Model",
+    "Parameter", "SeqDataLoader", "Trainer", "Variable", "as_cupy", "as_numpy", "as_variable", "cuda", "datasets",
+    "errors", "functions", "get_num_threads", "layers", "metrics", "models", "no_grad", "optimizers", "primitive",
+    "random", "seed", "set_num_threads", "test_mode", "trainer", "transforms", "using_config", "utils",
+]  # fmt: skip
+
+if TYPE_CHECKING:
     from minitorch import (
         cuda,
         datasets,
@@ -34,40 +46,15 @@ if TYPE_CHECKING:  # what type checkers and editors read; a test compares it wit
     from minitorch.random import seed
     from minitorch.trainer import Callback, Every, Trainer
     from minitorch.variable import Parameter, Variable, as_variable
-
-__version__ = "0.1.0.dev0"
-
-is_simple_core = True  # steps 28 and 29 of the book ask; there is one core here, and it serves the book's first loops
-
-__all__ = [
-    "Callback", "Config", "DataLoader", "Dataset", "Device", "Every", "Function", "Fused", "Layer", "Model",
-    "Parameter", "SeqDataLoader", "Trainer", "Variable", "as_cupy", "as_numpy", "as_variable", "cuda", "datasets",
-    "errors", "functions", "get_num_threads", "layers", "metrics", "models", "no_grad", "optimizers", "primitive",
-    "random", "seed", "set_num_threads", "test_mode", "trainer", "transforms", "using_config", "utils",
-]  # fmt: skip
-
-HOMES = {
-    "Callback": "trainer", "Config": "config", "DataLoader": "dataloader", "Dataset": "datasets", "Device": "cuda",
-    "Every": "trainer", "Function": "autograd.function", "Fused": "autograd.fused", "Layer": "layers",
-    "Model": "models", "Parameter": "variable", "SeqDataLoader": "dataloader", "Trainer": "trainer",
-    "Variable": "variable", "as_cupy": "cuda", "as_numpy": "cuda", "as_variable": "variable",
-    "get_num_threads": "cpu.threads", "no_grad": "config", "primitive": "autograd.primitive", "seed": "random",
-    "set_num_threads": "cpu.threads", "test_mode": "config", "using_config": "config",
-}  # fmt: skip
-
-
-if not TYPE_CHECKING:  # or they would believe that there is every name
-
-    def __getattr__(name: str) -> Any:
-        if name not in __all__:
-            raise AttributeError(f"module 'minitorch' has no attribute {name!r}")
-        if name in HOMES:
-            value = getattr(import_module(f"minitorch.{HOMES[name]}"), name)
-        else:
-            value = import_module(f"minitorch.{name}")
-        globals()[name] = value  # so that Python asks only once
-        return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+else:
+    HOMES = {
+        "Callback": "trainer", "Config": "config", "DataLoader": "dataloader", "Dataset": "datasets", "Device": "cuda",
+        "Every": "trainer", "Function": "autograd.function", "Fused": "autograd.fused", "Layer": "layers",
+        "Model": "models", "Parameter": "variable", "SeqDataLoader": "dataloader", "Trainer": "trainer",
+        "Variable": "variable", "as_cupy": "cuda", "as_numpy": "cuda", "as_variable": "variable", "cuda": "",
+        "datasets": "", "errors": "", "functions": "", "get_num_threads": "cpu.threads", "layers": "", "metrics": "",
+        "models": "", "no_grad": "config", "optimizers": "", "primitive": "autograd.primitive", "random": "",
+        "seed": "random", "set_num_threads": "cpu.threads", "test_mode": "config", "trainer": "", "transforms": "",
+        "using_config": "config", "utils": "",
+    }  # fmt: skip
+    __getattr__, __dir__ = when_used(__name__, HOMES)

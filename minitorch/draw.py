@@ -1,8 +1,6 @@
 """Pictures of computational graphs, drawn by Graphviz."""
 
 import itertools
-import shutil
-import subprocess
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -69,6 +67,9 @@ def plot_dot_graph(output: Variable, verbose: bool = True, to_file: str | PathLi
     if path.suffix == ".dot":
         path.write_text(text)
         return path
+    import shutil  # here, since most programs draw no graph
+    import subprocess
+
     program = shutil.which("dot")
     if program is None:
         raise MissingExtraError(

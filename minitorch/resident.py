@@ -14,7 +14,7 @@ import numpy as np
 
 from minitorch.cuda import as_cupy, kernels, sync_allowed, transfers
 from minitorch.cuda.array_module import require_cupy
-from minitorch.transforms import AsType, Compose, Flatten, Normalize
+from minitorch.transforms import Compose
 
 Array = Any  # a NumPy or CuPy array
 Batch = tuple[Array, ...]
@@ -100,6 +100,8 @@ class LaterBatch:
 
 def line_of(transform: Any, shape: tuple[int, ...], dtype: Any) -> tuple[Array, Array, bool] | None:
     """`transform` as `scale * x + shift` for each channel, and whether it flattens; None if it is something else."""
+    from minitorch.transforms import AsType, Flatten, Normalize  # here, since only data on a device asks
+
     parts, scale, shift, flat = [transform], np.ones(1), np.zeros(1), len(shape) == 1
     while parts:
         part = parts.pop(0)

@@ -4,19 +4,21 @@ Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 
 files are plain bytes; nothing is unpickled, and nothing is unpacked to the disk.
 """
 
-import gzip
 import os
-import tarfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, ClassVar
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from minitorch.datasets.images import ImageDataset
 from minitorch.errors import ConfigError, DataError
 from minitorch.transforms import Compose, Normalize, ToFloat
+
+if TYPE_CHECKING:
+    from gzip import GzipFile
+    from tarfile import TarInfo
 
 Array = np.ndarray[Any, Any]
 
@@ -86,6 +88,9 @@ class CIFAR10(ImageDataset):
 
     def _read(self, path: Path, names: tuple[str, ...]) -> tuple[Array, Array]:
         """The images in the files `names` of the archive, in that order, and their bytes of labels, (N, 1 or 2)."""
+        import gzip  # here, since most programs that import minitorch open no archive
+        import tarfile
+
         try:
             with gzip.open(path) as unpacked:
                 data, labels = self._records(unpacked, names)
@@ -95,7 +100,7 @@ class CIFAR10(ImageDataset):
             raise DataError(f"{path}: {error}; delete the file and run again") from error
         return data.reshape(-1, *_IMAGE), labels.reshape(-1, len(self.class_counts))
 
-    def _records(self, unpacked: gzip.GzipFile, names: tuple[str, ...]) -> tuple[Array, Array]:
+    def _records(self, unpacked: "GzipFile", names: tuple[str, ...]) -> tuple[Array, Array]:
         """The images and labels of each file, stacked; the files must have equally many.
 
         The archive is read once from front to back, since packed files cannot be jumped about in. Only members of
@@ -104,6 +109,8 @@ class CIFAR10(ImageDataset):
         data: Array = np.empty(0, np.uint8)
         labels: Array = data
         missing = set(names)
+        import tarfile
+
         with tarfile.open(fileobj=unpacked, mode="r|") as archive:
             for member in archive:
                 if member.name not in missing:
@@ -123,7 +130,7 @@ class CIFAR10(ImageDataset):
             raise DataError(f"{min(missing)} is not in it")
         return data, labels
 
-    def _number(self, member: tarfile.TarInfo) -> int:
+    def _number(self, member: "TarInfo") -> int:
         """The number of images in a file of the archive."""
         record = len(self.class_counts) + _PIXELS
         n, rest = divmod(member.size, record)

@@ -1,10 +1,7 @@
 """`get_file`: a file from the network, kept in the user's cache and checked."""
 
-import gzip
-import hashlib
 import os
 import sys
-import tempfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -101,6 +98,8 @@ def contents(path: Path) -> bytes:
 def _unpacked(name: str, raw: bytes) -> bytes:
     if not name.endswith(".gz"):
         return raw
+    import gzip
+
     try:
         return gzip.decompress(raw)
     except (OSError, EOFError, zlib.error) as error:
@@ -109,6 +108,8 @@ def _unpacked(name: str, raw: bytes) -> bytes:
 
 def _check_digests(path: Path, name: str, sha256: str | None, md5: str | None) -> None:
     """Raise DataError if the file at `path`, which is to be called `name`, has other digests; None is not checked."""
+    import hashlib
+
     if md5 is not None:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
@@ -122,6 +123,8 @@ def _check_digests(path: Path, name: str, sha256: str | None, md5: str | None) -
 
 def _download(url: str, path: Path, sha256: str | None, md5: str | None) -> None:
     """Fetch `url` into a temporary file beside `path`, check it, then give it its name."""
+    import tempfile
+
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, part = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".part", dir=path.parent)
     try:

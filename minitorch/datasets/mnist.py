@@ -3,7 +3,6 @@
 Source: Y. LeCun, C. Cortes, C. J. C. Burges, "The MNIST database of handwritten digits", 1998.
 """
 
-import hashlib
 import math
 import os
 from collections.abc import Callable
@@ -85,6 +84,8 @@ class MNIST(ImageDataset):
 
     def _read(self, path: Path, kind: str) -> np.ndarray[Any, Any]:
         """The array in an IDX file of `kind`, read-only."""
+        import hashlib  # here, since a program may take long to get to it, or use other data
+
         raw = contents(path)
         magic = raw[:4]
         if _KINDS.get(magic) != kind:

@@ -1,6 +1,5 @@
 """Weights that others trained: DeZero's published files, downloaded once."""
 
-import zipfile
 from typing import Any
 
 import numpy as np
@@ -22,11 +21,13 @@ def dezero_weights(name: str) -> dict[str, Array]:
         DownloadError: the file is not there and cannot be downloaded; the message says where to put it.
         CheckpointError: the file is damaged.
     """
+    from zipfile import BadZipFile  # here, since most programs read no weights of DeZero
+
     path = get_file(DEZERO_URL.format(name))
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return {key.replace("/", "."): arrays[key] for key in arrays.files}
-    except (OSError, EOFError, ValueError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, AttributeError, TypeError, BadZipFile) as error:
         raise CheckpointError(f"{path} is no whole .npz file of arrays ({error}); delete it and run again") from error
 
 

@@ -1,11 +1,11 @@
 """Groups: options of their own for those Parameters whose paths match a pattern."""
 
-import difflib
 from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
 from minitorch.errors import ConfigError
+from minitorch.spelling import similar
 
 Options = dict[str, Any]
 Groups = dict[str, Options]  # by pattern
@@ -81,7 +81,7 @@ def checked(
 
 def hint(name: str, known: Iterable[str]) -> str:
     """What of `known` a misspelt `name` may have meant, as part of a message; nothing where nothing is like it."""
-    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    near = similar(name, known, 3, cutoff=0.5)
     return f" (is it {' or '.join(near)}?)" if near else ""
 
 

@@ -9,7 +9,7 @@ The callback `LRSchedule` does that in a Trainer. Nothing is remembered, so a re
 import math
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import attrs
@@ -33,6 +33,10 @@ _from_0_to_1 = _setting("a number from 0 to 1", lambda value: 0 <= value <= 1)
 _positive = _setting("a number above 0", lambda value: value > 0)
 _not_negative = _setting("a number of at least 0", lambda value: value >= 0)
 _between_0_and_1 = _setting("a number between 0 and 1", lambda value: 0 < value < 1)
+
+
+def _in_order(at: Iterable[int]) -> tuple[int, ...]:
+    return tuple(at)
 
 
 def _rising(owner: Any, attribute: Any, value: tuple[int, ...]) -> None:
@@ -77,7 +81,7 @@ class MultiStep(_Shares):
         ConfigError: `at` is empty or not rising, or `factor` is negative.
     """
 
-    at: Sequence[int] = attrs.field(converter=tuple, validator=_rising)
+    at: Sequence[int] = attrs.field(converter=_in_order, validator=_rising)
     factor: float = attrs.field(default=0.1, validator=_not_negative)
 
     def _share(self, n: int) -> float:

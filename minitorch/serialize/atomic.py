@@ -4,9 +4,6 @@ import contextlib
 import errno
 import os
 import re
-import secrets
-import shutil
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -32,7 +29,7 @@ def replacing(path: str | os.PathLike[str], size: int) -> Iterator[BinaryIO]:
         CheckpointError: the file could not be written; the older one is intact.
     """
     target = Path(os.path.realpath(path))
-    temporary = target.parent / f"{_prefix()}{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    temporary = target.parent / f"{_prefix()}{os.getpid()}-{os.urandom(4).hex()}.tmp"
     if target.is_dir():
         raise CheckpointError(f"{path} is a folder; name a file inside it, such as {target / 'model.safetensors'}")
     try:
@@ -68,6 +65,8 @@ def remove_leftovers(folder: str | os.PathLike[str]) -> list[Path]:
 
 def _prefix() -> str:
     """How the names of this host's temporary files begin: a process number means nothing to another host."""
+    import socket  # here, since most programs that import minitorch write no file
+
     return f".minitorch-{re.sub(r'[^A-Za-z0-9.]', '_', socket.gethostname())[:64]}-"
 
 
@@ -84,6 +83,8 @@ def _is_alive(pid: int) -> bool:
 
 
 def _why_not_written(path: str | os.PathLike[str], target: Path, size: int, error: OSError) -> str:
+    import shutil
+
     room = f"; {size:,} bytes are needed"
     with contextlib.suppress(OSError):
         room += f"; {shutil.disk_usage(target.parent).free:,} bytes are free in {target.parent}"

@@ -12,8 +12,6 @@ writer needs every device array on the host at once, and after a crash leaves a 
 """
 
 import contextlib
-import difflib
-import hashlib
 import io
 import json
 import math
@@ -25,9 +23,9 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
 from minitorch.errors import CheckpointError, DTypeError, MissingFileError
+from minitorch.spelling import similar
 
 if TYPE_CHECKING:
     from hashlib import _Hash as Checksum
@@ -87,6 +85,8 @@ def located(entries: Iterable[Entry]) -> list[Entry]:
 
 def start_checksum(entries: Iterable[Entry], meta: str) -> "Checksum":
     """The checksum of everything but the arrays' bytes, to be updated with those in the order of `entries`."""
+    import hashlib  # here, since most programs that import minitorch open no file
+
     about = [_FORMAT, _VERSION, meta, [[entry.name, entry.code, entry.shape] for entry in entries]]
     return hashlib.sha256(json.dumps(about).encode())
 
@@ -201,6 +201,8 @@ def damaged(path: str, why: str) -> CheckpointError:
 
 
 def _parse(path: str, file: io.BufferedReader) -> OpenFile:
+    from safetensors import SafetensorError, safe_open
+
     size = os.fstat(file.fileno()).st_size
     if size == 0:
         raise damaged(path, "it is empty")
@@ -228,5 +230,5 @@ def _why_missing(path: Path) -> str:
     if not path.parent.is_dir():
         return f"{path} does not exist, nor does its folder {path.parent}"
     neighbours = [neighbour.name for neighbour in path.parent.glob("*.safetensors")]
-    nearest = difflib.get_close_matches(path.name, neighbours, n=5, cutoff=0)
+    nearest = similar(path.name, neighbours, 5, cutoff=0)
     return f"{path} does not exist; in its folder there is {', '.join(nearest) or 'no .safetensors file'}"

@@ -1,9 +1,9 @@
 """Strict loading: the keys of a state must be those of the thing that loads it."""
 
-import difflib
 from collections.abc import Iterable
 
 from minitorch.errors import StateError
+from minitorch.spelling import similar
 
 _SHOWN = 10
 
@@ -31,8 +31,8 @@ def check_keys(what: str, expected: Iterable[str], found: Iterable[str]) -> None
 
 
 def _hinted(key: str, unexpected: list[str]) -> str:
-    similar = difflib.get_close_matches(key, unexpected, n=1, cutoff=0.7)
-    return f"{key} (is it {similar[0]}?)" if similar else key
+    near = similar(key, unexpected, cutoff=0.7)
+    return f"{key} (is it {near[0]}?)" if near else key
 
 
 def _listed(shown: list[str], total: int) -> str:

@@ -5,7 +5,6 @@ import datetime
 import errno
 import os
 import re
-import socket
 import time
 from pathlib import Path
 from typing import IO, Any
@@ -56,6 +55,8 @@ class FolderLock:
             ) from None
         with contextlib.suppress(OSError):  # a full disk: then a message about the holder says less
             self._file.truncate(0)
+            import socket  # here, since most programs that import minitorch hold no folder
+
             now = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
             self._file.write(f"process {os.getpid()} on {socket.gethostname()} since {now}\n".encode())
 

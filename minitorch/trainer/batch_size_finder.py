@@ -1,7 +1,6 @@
 """`BatchSizeFinder`: the largest batch that fits into memory."""
 
 import gc
-import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -152,6 +151,8 @@ class _Search:
 @contextmanager
 def _peak() -> Iterator[list[int]]:
     """Afterwards, the most bytes that were taken at once inside, by NumPy and Python, more than before."""
+    import tracemalloc  # here, since most programs count no bytes
+
     tracing, peak = tracemalloc.is_tracing(), [0]
     if not tracing:
         tracemalloc.start()

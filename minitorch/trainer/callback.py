@@ -1,6 +1,5 @@
 """`Callback`: what can be attached to a Trainer, its hooks, and the order in which they run."""
 
-import difflib
 import enum
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from minitorch.cuda import StepNumber
 from minitorch.errors import ConfigError, HookError, StateError
+from minitorch.spelling import similar
 from minitorch.trainer.bill import Bill, HookBill
 from minitorch.trainer.foreign_names import METHODS
 
@@ -54,7 +54,7 @@ def check_hooks(cls: type, base: type) -> None:
         if inspect.isfunction(method):
             check_arguments(cls.__name__, base, name, method)
         if name.startswith("on_") and name not in HOOKS:
-            near = difflib.get_close_matches(name.replace("begin", "start"), HOOKS, 1)  # begin: Keras's word
+            near = similar(name.replace("begin", "start"), HOOKS)  # begin: Keras's word
             hint = f"did you mean {near[0]}?" if near else "rename it if it is no hook."
             raise HookError(
                 f"{cls.__name__}.{name} is no hook of {base.__name__}; {hint} The hooks: {', '.join(HOOKS)}"

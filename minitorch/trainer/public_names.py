@@ -3,7 +3,6 @@
 A name is looked up in the `__all__` of a public package. No string of a file is ever imported or evaluated.
 """
 
-import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
@@ -12,6 +11,7 @@ from typing import Any
 from minitorch import datasets, functions, layers, models, optimizers, transforms
 from minitorch.errors import ConfigError, MinitorchError
 from minitorch.optimizers import schedules
+from minitorch.spelling import similar
 from minitorch.trainer import callbacks
 from minitorch.trainer.callback import Callback
 from minitorch.trainer.triggers import Every
@@ -32,7 +32,7 @@ def shelf(kind: str) -> dict[str, Any]:
         "function": {name: getattr(functions, name) for name in functions.__all__},
         "part": {  # of models, data sets and callbacks
             **_subclasses(layers, layers.Layer),
-            **{name: thing for name, thing in vars(transforms).items() if _is_own(thing, transforms)},
+            **_subclasses(transforms, object),
             **{name: thing for name, thing in vars(schedules).items() if _is_own(thing, schedules)},
         },
     }[kind]
@@ -141,7 +141,7 @@ def _is_own(thing: Any, module: Any) -> bool:
 def near(name: str, known: Iterable[str]) -> str:
     """The end of a message about a name that is not known: what may have been meant, or what there is."""
     known = list(known)
-    like = difflib.get_close_matches(str(name), known, n=3, cutoff=0.6)
+    like = similar(str(name), known, 3)
     by_case = [other for other in known if other.lower() == str(name).lower()]
     if like or by_case:
         return f"did you mean {' or '.join(dict.fromkeys([*by_case, *like]))}?"

@@ -1,7 +1,6 @@
 """`check_resumable`: whether callbacks come back from a checkpoint as they were, for the authors of callbacks."""
 
 import inspect
-import tempfile
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +42,8 @@ def check_resumable(
         StateError: attributes did not come back; all of them are listed, with what to do.
         ConfigError: a callback cannot be made anew.
     """
+    import tempfile  # here, since most programs make no trial of their callbacks
+
     old = named(trainer.callbacks)
     fresh = {name: _made_anew(callback) for name, callback in old.items()} if make is None else named(make())
     if [type(c) for c in old.values()] != [type(c) for c in fresh.values()]:

@@ -4,7 +4,6 @@ import datetime
 import json
 import os
 import platform
-import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +18,6 @@ from minitorch.errors import CheckpointError
 from minitorch.serialize import check_keys
 from minitorch.serialize.atomic import replacing
 from minitorch.trainer.callbacks.run_files import RunFiles
-from minitorch.trainer.callbacks.throughput_monitor import PARTS, ThroughputMonitor
 from minitorch.warning import warn
 
 if TYPE_CHECKING:
@@ -75,6 +73,8 @@ class Session:
     @classmethod
     def begin(cls, trainer: "Trainer") -> "Session":
         """That of this process, from now on."""
+        import socket  # here, since most programs that import minitorch write no run
+
         return cls(
             started=_now(),
             command=list(sys.orig_argv),
@@ -99,6 +99,8 @@ class Session:
 
     def measure(self, trainer: "Trainer") -> None:
         """Note where the run stands, and what was measured so far."""
+        from minitorch.trainer.callbacks.throughput_monitor import PARTS, ThroughputMonitor  # here, as few use it
+
         self.state = attrs.asdict(trainer.state)
         self.parameters = sum(param.data.size for param in trainer.model.params() if param.data is not None)
         self.timings = {name: float(value) for name, value in trainer.timings.items()}
@@ -197,7 +199,7 @@ def resumed(trainer: "Trainer", folder: Path) -> RunRecord:
 
 def versions() -> dict[str, str]:
     """Of Python and of the packages that compute, those of an extra where they are in use."""
-    from importlib import metadata  # here, since most programs that import minitorch write no run
+    from importlib import metadata
 
     found = {"python": platform.python_version(), "numpy": np.__version__}
     for name in ("minitorch", "safetensors"):

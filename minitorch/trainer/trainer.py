@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minitorch.errors import ConfigError
 from minitorch.models import Model
@@ -18,14 +18,16 @@ from minitorch.trainer.fit_checks import check_fit
 from minitorch.trainer.limits import Limits, check_limits
 from minitorch.trainer.loop import Loop, aside, evaluated, started
 from minitorch.trainer.metrics import RunningMeans, checked_loss, checked_metrics
-from minitorch.trainer.replay import Replay, replay
-from minitorch.trainer.run_folder import RunFolders
+from minitorch.trainer.run_folders import RunFolders
 from minitorch.trainer.settings import tells_arguments
 from minitorch.trainer.signals import handled, what_is_left
 from minitorch.trainer.state import FitResult, Status, TrainState
 from minitorch.trainer.step import UNSCALED, Stepper, Steps, checked_model, train_step
 from minitorch.trainer.triggers import Budget, Every, check_every
 from minitorch.variable import Variable
+
+if TYPE_CHECKING:
+    from minitorch.trainer.replay import Replay
 
 LOG_EVERY, VALIDATE_EVERY = Every(steps=50), Every(epochs=1)
 ALL = Limits()
@@ -254,7 +256,7 @@ class Trainer(Steps):
         with aside(self, "predict"):
             return batches.joined([self.predict_step(started(self, batch)) for batch in batches.all_of(loader)])
 
-    def replay(self, step: int, train_loader: Any = None, validation: Any = None) -> Replay:
+    def replay(self, step: int, train_loader: Any = None, validation: Any = None) -> "Replay":
         """Do one step of an earlier run once more, from the nearest checkpoint before it, to look into it.
 
             step = trainer.replay(14302, train_loader, test_loader)
@@ -273,4 +275,6 @@ class Trainer(Steps):
             ConfigError: there is no Checkpoint callback, no checkpoint from before the step, or no loader.
             CheckpointError: all checkpoints from before it are damaged.
         """
+        from minitorch.trainer.replay import replay  # here, as few programs replay a step
+
         return replay(self, step, train_loader, validation)

@@ -1,7 +1,6 @@
 """`TrainerConfig`: a whole run as plain settings, read from a TOML file, checked, and saved with the run."""
 
 import inspect
-import tomllib
 from collections.abc import Iterable, Mapping
 from os import PathLike, fspath
 from pathlib import Path
@@ -14,7 +13,7 @@ from minitorch.dataloader import DataLoader, SeqDataLoader
 from minitorch.errors import ConfigError
 from minitorch.trainer.callbacks import Checkpoint, JSONLLogger, RunReport, default_callbacks
 from minitorch.trainer.public_names import call, find, make, near
-from minitorch.trainer.run_folder import run_folder
+from minitorch.trainer.run_folders import run_folder
 from minitorch.trainer.settings import check_number
 from minitorch.trainer.state import FitResult
 from minitorch.trainer.trainer import LOG_EVERY, VALIDATE_EVERY, Trainer
@@ -100,6 +99,8 @@ class TrainerConfig:
         Raises:
             ConfigError: the file cannot be read, or a setting is missing, unknown or not allowed.
         """
+        import tomllib  # here, since settings may come from elsewhere
+
         try:
             return cls.from_dict(tomllib.loads(Path(path).read_text(encoding="utf-8")))
         except (OSError, ValueError) as error:  # ours are ValueErrors too

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,6 +97,8 @@ class AppendFile:
             self._file = None
 
     def _failed(self, what: str, error: OSError) -> CheckpointError:
+        import shutil  # here, since most disks have room
+
         room = ""
         with contextlib.suppress(OSError):
             room = f"; {shutil.disk_usage(self.path.parent).free:,} bytes are free there"

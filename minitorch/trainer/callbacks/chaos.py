@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from minitorch.trainer.trainer import Trainer
 
 
+def _in_order(steps: Iterable[int]) -> tuple[int, ...]:
+    return tuple(steps)
+
+
 def _check_steps(owner: Any, attribute: Any, value: tuple[Any, ...]) -> None:
     if not value or not all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in value):
         raise ConfigError(f"Chaos: steps is {value!r}; give some ints of at least 0")
@@ -43,7 +47,7 @@ class Chaos(Callback):
 
     phase = Phase.LOG
 
-    steps: tuple[int, ...] = attrs.field(converter=tuple, validator=_check_steps)
+    steps: tuple[int, ...] = attrs.field(converter=_in_order, validator=_check_steps)
     action: Literal["raise", "SIGINT", "SIGTERM", "SIGKILL"] = attrs.field(
         default="raise", validator=one_of("raise", "SIGINT", "SIGTERM", "SIGKILL")
     )

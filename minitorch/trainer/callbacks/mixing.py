@@ -51,7 +51,7 @@ class Mixing(Callback, ABC):
         return mixed, kept * shares + (1 - kept) * rotated(shares, shift)
 
     @abstractmethod
-    def _mixed(self, x: Array, shift: int, share: float, draws: np.random.Generator) -> tuple[Array, float]:
+    def _mixed(self, x: Array, shift: int, share: float, draws: "np.random.Generator") -> tuple[Array, float]:
         """Mixed samples, that keep about `share` of their own, and how much exactly."""
 
 
@@ -78,7 +78,7 @@ class MixUp(Mixing):
 
     alpha: float = attrs.field(default=0.2, validator=_check_alpha)
 
-    def _mixed(self, x: Array, shift: int, share: float, draws: np.random.Generator) -> tuple[Array, float]:
+    def _mixed(self, x: Array, shift: int, share: float, draws: "np.random.Generator") -> tuple[Array, float]:
         mixed = x * share
         mixed += (1 - share) * rotated(x, shift)
         return mixed, share
@@ -109,7 +109,7 @@ class CutMix(Mixing):
 
     shape: tuple[int, ...] | None = None
 
-    def _mixed(self, x: Array, shift: int, share: float, draws: np.random.Generator) -> tuple[Array, float]:
+    def _mixed(self, x: Array, shift: int, share: float, draws: "np.random.Generator") -> tuple[Array, float]:
         images = self._images(x)
         height, width = images.shape[-2:]
         rows = _stretch(int(draws.integers(height)), height * math.sqrt(1 - share), height)

@@ -1,6 +1,5 @@
 """What callbacks that watch a metric share: where to find it, and whether it got better."""
 
-import difflib
 import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 from minitorch.errors import ConfigError
+from minitorch.spelling import similar
 
 if TYPE_CHECKING:
     from minitorch.trainer.trainer import Trainer
@@ -45,7 +45,7 @@ def validated(trainer: "Trainer", name: str, metrics: Mapping[str, float]) -> bo
 def no_metric(name: str, metrics: Iterable[str], owner: str) -> ConfigError:
     """The error that says that `owner` watches a metric which is not there."""
     metrics = list(metrics)
-    near = difflib.get_close_matches(name, metrics, n=1, cutoff=0.6)
+    near = similar(name, metrics)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return ConfigError(
         f"{owner}: no metric is named {name!r}; {hint}there is {', '.join(metrics)} (those of validation need a "

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Array = Any
 
 
-def draws_for(owner: str, trainer: "Trainer") -> np.random.Generator:
+def draws_for(owner: str, trainer: "Trainer") -> "np.random.Generator":
     """Random numbers that are a function of the seed, the epoch, and the number of the batch in it."""
     seed, state = random.get_state().seed, trainer.state
     return np.random.Generator(random.philox(owner, seed=seed, step=state.epoch, draw=state.batch))
