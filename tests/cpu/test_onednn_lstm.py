@@ -14,7 +14,8 @@ pytestmark = pytest.mark.skipif(library.find().library is None, reason="needs on
 
 Array = np.ndarray[Any, Any]
 SIZES = {  # T, N, in_size, hidden_size
-    "one run": (5, lstm.SEQUENCES, 3, 4),
+    "one run": (5, lstm.SEQUENCES - 1, 3, 4),
+    "two runs": (5, lstm.SEQUENCES, 3, 4),
     "runs of two lengths": (5, 3 * lstm.SEQUENCES + 5, 3, 4),
     "most runs": (4, (lstm.RUNS + 2) * lstm.SEQUENCES, 2, 2),
     "one sequence": (9, 1, 6, 5),

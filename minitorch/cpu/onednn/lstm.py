@@ -42,7 +42,7 @@ DIFF_WEIGHTS_H = DIFF_WEIGHTS + 1
 
 GATES = [1, 0, 3, 2]  # oneDNN's i, f, u, o among our f, i, o, u, and the other way round
 STEPS = 4  # from which on it is faster
-SEQUENCES = 8  # in one run at least
+SEQUENCES = 16  # in one run at least, or half as many where there would be one run only
 RUNS = 8  # at most: each has gradients of the weights of its own
 
 
@@ -67,7 +67,7 @@ def forward(x: Array, Wx: Array, b: Array, h: Array, c: Array, W: Array) -> tupl
     """The states (T + 1, N, H), h of each step and last the final c, of `lstm_sequence`."""
     T, N, _ = x.shape
     y = np.empty((T + 1, *c.shape), np.float32)
-    count = min(RUNS, max(1, N // SEQUENCES))
+    count = min(RUNS, max(1, N // SEQUENCES, min(2, 2 * N // SEQUENCES)))
     runs = []
     for i in range(count):
         at = slice(N * i // count, N * (i + 1) // count)
