@@ -2,7 +2,7 @@
 
 BLAS libraries share a product out themselves, but their threads spin while they wait: beside a busy neighbour that
 takes many times longer, and the bits depend on the number of threads. Here a product waits for no thread that does
-nothing for it, and the cut depends on the shapes alone.
+nothing for it, and the cut depends on the shapes alone. Where oneDNN is installed it computes the large ones.
 """
 
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from minitorch.cpu import blas
+from minitorch.cpu.onednn import gemm
 from minitorch.cpu.threads import parallel
 
 Array = Any  # a NumPy array
@@ -28,6 +29,9 @@ def matmul(a: Array, b: Array) -> Array:
         return np.matmul(a, b)
     count = min(MOST, max(work // IN_TASK, 2 if work >= WORTH_SHARING else 1))
     if count < 2 or a.dtype != b.dtype or a.ndim < 2 or a.shape[:-2] != b.shape[:-2] or a.shape[-1] != b.shape[-2]:
+        if gemm.takes(a, b):
+            gemm.multiply(a, b, out := np.empty((len(a), b.shape[1]), a.dtype))
+            return out
         with blas.on_one_thread:
             return np.matmul(a, b)
     out = np.empty((*a.shape[:-1], b.shape[-1]), a.dtype)
@@ -41,15 +45,16 @@ def matmul(a: Array, b: Array) -> Array:
 def _share_out(a: Array, b: Array, out: Array, count: int) -> None:
     """Cut the longer axis of `out`."""
     m, n = out.shape
+    multiply = gemm.multiply if gemm.takes(a, b) else np.matmul
     cuts = [max(m, n) * i // count // ALIGNED * ALIGNED for i in range(count)] + [max(m, n)]
 
     def columns(i: int) -> None:
         at = slice(cuts[i], cuts[i + 1])
-        np.matmul(a, b[:, at], out=out[:, at])
+        multiply(a, b[:, at], out[:, at])
 
     def rows(i: int) -> None:
         at = slice(cuts[i], cuts[i + 1])
-        np.matmul(a[at], b, out=out[at])
+        multiply(a[at], b, out[at])
 
     parallel(columns if n >= m else rows, count)
 

@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from minitorch import using_config
 from minitorch.cpu import threads
 from minitorch.cpu.matmul import matmul
+from minitorch.cpu.onednn import gemm, library
 
 Array = np.ndarray[Any, Any]
 
@@ -38,7 +40,18 @@ CASES = {
     "integers": (np.arange(6).reshape(2, 3), np.arange(6).reshape(3, 2)),
     "two dtypes": (normal(300, 400), normal(400, 500, dtype=np.float64)),
     "empty": (normal(0, 4), normal(4, 5)),
+    "one row": (normal(1, 5000), normal(5000, 1000)),
+    "rows with gaps": (normal(200, 900)[:, 7:807], normal(800, 400)),
+    "columns with gaps": (normal(200, 800), normal(400, 900).T[7:807]),
+    "every other element": (normal(200, 1600)[:, ::2], normal(800, 400)),
+    "backwards": (normal(200, 800)[::-1], normal(800, 400)),
+    "many tasks": (normal(1024, 512), normal(512, 3000)),
+    "between small and shared": (normal(128, 128), normal(128, 256)),
 }
+BY_ONEDNN = {
+    "wide", "high", "left transposed", "right transposed", "odd sizes", "rows with gaps", "columns with gaps",
+    "many tasks", "between small and shared",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -64,3 +77,29 @@ def test_sizes_that_do_not_fit_are_numpys_error() -> None:
     """Large matrices whose inner sizes differ raise ValueError as NumPy does."""
     with pytest.raises(ValueError, match="mismatch in its core dimension"):
         matmul(normal(1000, 500), normal(501, 1000))
+
+
+@pytest.mark.skipif(library.find().library is None, reason="needs oneDNN: pip install minitorch[fast]")
+@pytest.mark.parametrize("case", CASES)
+def test_large_products_of_float32_by_onednn(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes those that it is faster for; the numbers are NumPy's, and what was in the result is not read."""
+    calls: list[tuple[int, ...]] = []
+    whole = gemm.multiply
+    monkeypatch.setattr(gemm, "multiply", lambda a, b, out: (out.fill(np.nan), calls.append(a.shape), whole(a, b, out)))
+    y = matmul(*CASES[case])
+    assert bool(calls) == (case in BY_ONEDNN)
+    calls.clear()
+    with using_config("use_onednn", False):
+        np.testing.assert_allclose(y, matmul(*CASES[case]), rtol=1e-4, atol=1e-4)
+    assert not calls
+
+
+@pytest.mark.skipif(library.find().library is None, reason="needs oneDNN: pip install minitorch[fast]")
+def test_special_values_by_onednn() -> None:
+    """NaN and infinities come out in their rows, as of NumPy."""
+    a, b = np.ones((200, 300), np.float32), np.ones((300, 400), np.float32)
+    a[3, 5], a[7, 9], b[11, 13] = np.nan, np.inf, 0
+    a[8, 11] = np.inf  # times 0 is NaN
+    assert gemm.takes(a, b)
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_array_equal(matmul(a, b), np.matmul(a, b))

@@ -12,7 +12,7 @@ import sys
 import sysconfig
 import threading
 from collections.abc import Callable
-from ctypes import POINTER, byref, c_char_p, c_int, c_size_t, c_uint, c_void_p
+from ctypes import POINTER, byref, c_char, c_char_p, c_float, c_int, c_int64, c_size_t, c_uint, c_void_p
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +114,10 @@ def declared(library: Any) -> Any:
     library.dnnl_primitive_desc_query_md.restype = handle
     library.dnnl_primitive_create.argtypes = (pointer, handle)
     library.dnnl_primitive_execute.argtypes = (handle, handle, c_int, handle)
+    dims, letters = (c_int64,) * 3, (c_char,) * 2
+    library.dnnl_sgemm.argtypes = (
+        *letters, *dims, c_float, handle, c_int64, handle, c_int64, c_float, handle, c_int64
+    )  # fmt: skip
     for name in ("stream", "memory", "memory_desc", "primitive_desc", "primitive"):
         getattr(library, f"dnnl_{name}_destroy").argtypes = (handle,)
     return library
