@@ -25,17 +25,18 @@ class Resident:
     """Samples and labels in device memory, from which one kernel gathers a batch and scales it to float32.
 
     Attributes:
-        data: (M, ...), uint8 or float32.
-        labels: (M,), int32 or int64.
-        scale: (C,), float32: by what the elements of each channel are multiplied; (1,) for all alike.
-        shift: (C,), float32: what is added to them then.
+        data: (M, ...), uint8 or float32; or int32 or int64, such as tokens, which stay as they are.
+        labels: (M, ...), int32, int64, float32 or float64, which stay as they are.
+        scale: (C,), float32: by what the elements of each channel are multiplied; (1,) for all alike; None for whole
+            numbers.
+        shift: (C,), float32: what is added to them then; None for whole numbers.
         flat: whether a sample becomes one row.
     """
 
     data: Array
     labels: Array
-    scale: Array
-    shift: Array
+    scale: Array | None
+    shift: Array | None
     flat: bool
     _zero: Array = attrs.field(init=False, repr=False, factory=lambda: as_cupy(np.int64(0)))
 
@@ -45,8 +46,13 @@ class Resident:
         if len(arrays) != 2 or type(transforms[1]) is not Compose or transforms[1].transforms:
             return None
         data, labels = arrays
-        fits = data.dtype in (np.uint8, np.float32) and labels.dtype in (np.int32, np.int64) and labels.ndim == 1
-        if not fits or not (data.flags.c_contiguous and labels.flags.c_contiguous) or data.ndim < 2 or not data.size:
+        if not (data.flags.c_contiguous and labels.flags.c_contiguous) or labels.dtype not in kernels.LABELS:
+            return None
+        if not data.size or not labels.size:
+            return None
+        if data.dtype in kernels.IDS and type(transforms[0]) is Compose and not transforms[0].transforms:
+            return cls(data, labels, None, None, flat=False)
+        if data.dtype not in (np.uint8, np.float32):
             return None
         line = line_of(transforms[0], data.shape[1:], data.dtype)
         if line is None:
@@ -114,7 +120,7 @@ def line_of(transform: Any, shape: tuple[int, ...], dtype: Any) -> tuple[Array, 
         elif type(part) is Normalize:
             mean, std = np.atleast_1d(part.mean), np.atleast_1d(part.std)
             channels = max(len(mean), len(std))
-            if channels > 1 and (channels != shape[0] or len(scale) not in (1, channels)):
+            if channels > 1 and (shape[:1] != (channels,) or len(scale) not in (1, channels)):
                 return None
             scale, shift, dtype = scale / std, (shift - mean) / std, np.dtype(np.float32)
         else:

@@ -332,6 +332,29 @@ def test_a_transform_that_is_a_line_is_done_by_the_gather(transform, launches):
         assert len(fake_cupy.machine.launches) == launches * 4
 
 
+@pytest.mark.parametrize(
+    ("data", "label", "launches"),
+    [
+        (np.arange(70).reshape(10, 7), np.arange(1, 71).reshape(10, 7), 1),  # tokens, and those that follow
+        (np.arange(20, dtype=np.int32).reshape(10, 2), np.arange(10.0), 1),
+        (np.linspace(0, 1, 10, dtype=np.float32), np.linspace(1, 2, 10, dtype=np.float32), 1),  # a series
+        (np.arange(10, dtype=np.uint8), np.zeros((10, 2, 2), np.float32), 1),
+        (np.arange(10), np.zeros((10, 3), np.uint8), 0),
+        (np.arange(10.0), np.arange(10), 0),
+    ],
+)
+def test_tokens_and_labels_of_any_shape_are_gathered(data, label, launches):
+    """Whole numbers stay as they are, and a sample may have many labels: one kernel gathers both."""
+    transform = ToFloat() if data.dtype == np.uint8 else None
+    with fake_cupy.installed():
+        made = [DataLoader(ArrayDataset(data, label, transform=transform), 4) for _ in range(2)]
+        made[1].to_gpu()
+        for host, device in zip(made[0].iterate(1), made[1].iterate(1), strict=True):
+            for a, b in zip(host, device, strict=True):
+                np.testing.assert_array_equal(a, as_numpy(b), strict=True)
+        assert len(fake_cupy.machine.launches) == launches * 3
+
+
 def test_passes_at_the_same_time_do_not_disturb_each_other():
     """Two passes over one loader on the device, step by step, give what each gives alone."""
     with fake_cupy.installed():

@@ -247,6 +247,9 @@ def gather(rng: Rng, put: Put) -> Iterator[Any]:
     for data, labels in (
         (rng.integers(0, 256, (samples, channels, inner)).astype(np.uint8), rng.integers(0, 9, samples)),
         (normal(rng, samples, channels, inner), rng.integers(0, 9, samples).astype(np.int32)),
+        (normal(rng, samples, channels, inner), normal(rng, samples, 3)),
+        (rng.integers(0, 99, (samples, channels, inner)), rng.integers(0, 9, (samples, channels, inner))),
+        (rng.integers(0, 99, (samples, channels)).astype(np.int32), rng.normal(size=(samples, 300))),
     ):
         for batch in (0, samples // rows, 1000):
             yield from kernels.gather_batch(

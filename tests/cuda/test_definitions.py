@@ -326,6 +326,17 @@ def test_batches_are_gathered() -> None:
     assert not x[3].any()
 
 
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+def test_tokens_and_many_labels_are_gathered_as_they_are(dtype: Any) -> None:
+    """Whole numbers stay whole; each sample may have labels of any shape, which may be floats."""
+    ids, order = RNG.integers(0, 256, (7, 3)).astype(dtype), RNG.permutation(7)
+    for labels, none in ((ids + 1, -1), (normal(7, 2, 2), np.nan)):
+        x, t = kernels.gather_batch(ids, labels, order, np.array(1), rows=4, scale=None, shift=None)
+        np.testing.assert_array_equal(x, np.concatenate([ids[order[4:]], np.zeros((1, 3), dtype)]), strict=True)
+        np.testing.assert_array_equal(t[:3], labels[order[4:]], strict=True)
+        np.testing.assert_array_equal(t[3], np.full(labels.shape[1:], none, labels.dtype), strict=True)
+
+
 def test_lstm_cell() -> None:
     """As by the operation, with all gradients."""
     a, h, c, W, g = normal(3, 8), normal(3, 2), normal(3, 2), normal(2, 8), normal(2, 3, 2)

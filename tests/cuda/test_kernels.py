@@ -179,7 +179,7 @@ def test_what_kernels_take() -> None:
         ),
         (
             lambda a: kernels.gather_batch(a.astype(float), a[0], a, a, rows=1, scale=a, shift=a), DTypeError,
-            r"data float64 with labels float32; data must be uint8 or float32 and labels int32 or int64",
+            r"data float64 with labels float32; data must be uint8, float32, int32 or int64 and labels int32, int64, f",
         ),
     ],
 )  # fmt: skip

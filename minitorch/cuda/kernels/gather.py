@@ -11,61 +11,88 @@ from minitorch.errors import DTypeError
 
 Array = Any
 
+LABELS = tuple(map(np.dtype, (np.int32, np.int64, np.float32, np.float64)))  # that are copied as they are
+IDS = LABELS[:2]
+
+
+def _copy_rows(rows: Array, to: Array, none: float) -> None:
+    """The rows, and `none` where there are not so many."""
+    to[: len(rows)] = rows
+    to[len(rows) :] = none
+
 
 @kernel("gather")
 def gather_uint8(
-    data: Array, labels: Array, wide: int, permutation: Array, batch: Array, x: Array, t: Array, scale: Array,
-    shift: Array, samples: int, rows: int, features: int, channels: int,
+    data: Array, labels: Array, permutation: Array, batch: Array, x: Array, t: Array, scale: Array, shift: Array,
+    samples: int, rows: int, features: int, channels: int, width: int, wide: int,
 ) -> None:  # fmt: skip
-    """Row r of x and t: sample permutation[batch rows + r] and its label; 0 and -1 past the end of the permutation."""
+    """Row r of x and t: sample permutation[batch rows + r] and its labels; 0 and -1 past the end of the permutation."""
     taken = permutation[int(batch[()]) * rows :][:rows]
     values = data[taken].reshape(len(taken), channels, features // channels).astype(np.float32)
-    x[: len(taken)] = (values * scale[:, None] + shift[:, None]).reshape(len(taken), *x.shape[1:])
-    t[: len(taken)] = labels[taken]
-    x[len(taken) :] = 0
-    t[len(taken) :] = -1
+    _copy_rows((values * scale[:, None] + shift[:, None]).reshape(len(taken), *x.shape[1:]), x, 0)
+    _copy_rows(labels[taken], t, -1 if t.dtype.kind == "i" else np.nan)
 
 
 @kernel("gather")
 def gather_float32(
-    data: Array, labels: Array, wide: int, permutation: Array, batch: Array, x: Array, t: Array, scale: Array,
-    shift: Array, samples: int, rows: int, features: int, channels: int,
+    data: Array, labels: Array, permutation: Array, batch: Array, x: Array, t: Array, scale: Array, shift: Array,
+    samples: int, rows: int, features: int, channels: int, width: int, wide: int,
 ) -> None:  # fmt: skip
     """The same of float32 data."""
     gather_uint8.reference(
-        data, labels, wide, permutation, batch, x, t, scale, shift, samples, rows, features, channels
+        data, labels, permutation, batch, x, t, scale, shift, samples, rows, features, channels, width, wide
     )
 
 
-def gather_batch(
-    data: Array, labels: Array, permutation: Array, batch: Array, *, rows: int, scale: Array, shift: Array
-) -> tuple[Array, Array]:
-    """The samples `permutation[batch * rows :][:rows]` of a data set as float32, and their labels.
+@kernel("gather")
+def gather_ids(
+    data: Array, labels: Array, permutation: Array, batch: Array, x: Array, t: Array, samples: int, rows: int,
+    features: int, wide_data: int, width: int, wide: int,
+) -> None:  # fmt: skip
+    """The same of whole numbers, which stay as they are."""
+    taken = permutation[int(batch[()]) * rows :][:rows]
+    _copy_rows(data[taken], x, 0)
+    _copy_rows(labels[taken], t, -1 if t.dtype.kind == "i" else np.nan)
 
-    Rows past the end of the permutation are 0, with label -1, which makes a cross entropy nan.
+
+def gather_batch(
+    data: Array, labels: Array, permutation: Array, batch: Array, *, rows: int, scale: Array | None,
+    shift: Array | None,
+) -> tuple[Array, Array]:  # fmt: skip
+    """The samples `permutation[batch * rows :][:rows]` of a data set, and their labels.
+
+    Rows past the end of the permutation are 0, with labels -1, or nan, which make a loss nan.
 
     Args:
-        data: (M, ...), uint8 or float32, in C order.
-        labels: (M,), int32 or int64.
+        data: (M, ...), in C order: uint8 or float32, which become float32, or int32 or int64, which stay as they are.
+        labels: (M, ...), in C order: int32, int64, float32 or float64, which stay as they are.
         permutation: int64, indices of samples.
         batch: int64, 0-d: the number of the batch, from 0.
         rows: the number of samples of a batch.
-        scale: (C,), float32: by what to multiply the elements of each channel; (1,) for all alike.
-        shift: (C,), float32: what to add to them then.
+        scale: (C,), float32: by what to multiply the elements of each channel; (1,) for all alike. None for whole
+            numbers.
+        shift: (C,), float32: what to add to them then. None for whole numbers.
 
     Raises:
         DTypeError: `data` or `labels` have another dtype.
     """
     kernels = {np.dtype(np.uint8): gather_uint8, np.dtype(np.float32): gather_float32}
-    if data.dtype not in kernels or labels.dtype not in (np.int32, np.int64):
+    if data.dtype not in (*kernels, *IDS) or labels.dtype not in LABELS:
         raise DTypeError(
-            f"gather_batch: data {data.dtype} with labels {labels.dtype}; data must be uint8 or float32 and labels "
-            "int32 or int64: convert them once, before training"
+            f"gather_batch: data {data.dtype} with labels {labels.dtype}; data must be uint8, float32, int32 or int64 "
+            "and labels int32, int64, float32 or float64: convert them once, before training"
         )
-    xp, features = xp_of(data), math.prod(data.shape[1:])
-    x, t = xp.empty((rows, *data.shape[1:]), np.float32), xp.empty(rows, labels.dtype)
-    kernels[data.dtype](
-        blocks_for(x.size, 1024), data, labels, np.int32(labels.dtype == np.int64), permutation, batch, x, t, scale,
-        shift, np.int32(len(permutation)), np.int32(rows), np.int32(features), np.int32(scale.size),
-    )  # fmt: skip
+    xp, features, width = xp_of(data), math.prod(data.shape[1:]), math.prod(labels.shape[1:])
+    x = xp.empty((rows, *data.shape[1:]), data.dtype if data.dtype in IDS else np.float32)
+    t = xp.empty((rows, *labels.shape[1:]), labels.dtype)
+    grid, numbers = blocks_for(x.size, 1024), (np.int32(len(permutation)), np.int32(rows), np.int32(features))
+    end = np.int32(width), np.int32(labels.dtype.itemsize == 8)
+    if data.dtype in IDS:
+        wide = np.int32(data.dtype.itemsize == 8)
+        gather_ids(grid, data, labels, permutation, batch, x, t, *numbers, wide, *end)
+    else:
+        assert scale is not None
+        channels = np.int32(scale.size)
+        gather = kernels[data.dtype]
+        gather(grid, data, labels, permutation, batch, x, t, scale, shift, *numbers, channels, *end)
     return x, t

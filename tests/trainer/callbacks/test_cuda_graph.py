@@ -15,7 +15,7 @@ from minitorch import Callback, DataLoader, Every, Model, Trainer, optimizers
 from minitorch.cuda import StepNumber, no_sync
 from minitorch.datasets import ArrayDataset
 from minitorch.errors import ConfigError, NonFiniteError, SyncError
-from minitorch.models import MLP
+from minitorch.models import GPT, MLP
 from minitorch.optimizers.schedules import Cosine
 from minitorch.trainer import captured
 from minitorch.trainer.callbacks import (
@@ -256,6 +256,27 @@ def test_many_steps_are_one_launch(monkeypatch, more):
     assert sum(count for _, count in launches) == 28 - 3  # the first, and two to warm up
     assert launches[:5] == [(3, 1), (4, 3), (7, 3), (10, 3), (13, 1)]  # a log interval ends with step 14
     assert trainer.means.host_reads == 4
+
+
+def test_steps_of_a_language_model_are_several_a_launch():
+    """Its targets are as many for a sample as it has tokens: they are gathered inside the graph as well."""
+
+    class Letters(Trainer):
+        def training_step(self, batch):
+            x, t = batch
+            return F.softmax_cross_entropy(self.model(x).reshape(-1, 11), t.reshape(-1))
+
+    text = np.random.default_rng(0).integers(0, 11, (83, 6))
+    found = []
+    for callbacks in ([], [CudaGraph(steps=4)]):
+        minitorch.seed(0)
+        model = GPT(11, 5, 8, 1, 2, 0.1)
+        trainer = Letters(model, optimizers.AdamW(0.01), callbacks=[DevicePlacement("cuda"), *callbacks])
+        result = trainer.fit(DataLoader(ArrayDataset(text[:, :-1].copy(), text[:, 1:].copy()), 10), epochs=2)
+        found.append(outcome(trainer, result))
+    assert found[0] == found[1]
+    assert "inside the graph are gather of the batch, forward" in trainer.explain()
+    assert "a launch does up to 4 steps" in trainer.explain()
 
 
 def test_a_schedule_costs_one_launch_more_for_all_steps(monkeypatch):
