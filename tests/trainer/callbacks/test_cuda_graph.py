@@ -186,12 +186,12 @@ def test_a_guard_against_nan_does_its_work(tmp_path):
     """It holds nothing up while all is finite, and finds the operation where it is not."""
     expected = outcome(*run())
     graph = CudaGraph(steps=4)
-    trainer, result = run(NaNGuard(tmp_path), graph)
+    trainer, result = run(NaNGuard(tmp_path / "finite"), graph)
     assert outcome(trainer, result) == expected
     assert "a launch does up to 4 steps" in trainer.explain()
     loader = data()
     loader.dataset.data[37] = 255
-    guard = NaNGuard(tmp_path)
+    guard = NaNGuard(tmp_path / "spoilt")
 
     class Spoilt(Network):
         def forward(self, x):
