@@ -25,6 +25,9 @@ Array = Any
 class Averaging(Callback, ABC):
     """Keeps an average of all Parameters over updates, on their device, in place.
 
+    Where a run has ended with the averages in the model, the next `fit` of the same Trainer goes on from the weights of
+    the training, as one longer run would: unless somebody has given the model other weights meanwhile.
+
     Attributes:
         averages: by the path of each Parameter; empty before the first.
         count: how many times weights were taken into them, the first not counted.
@@ -34,6 +37,7 @@ class Averaging(Callback, ABC):
 
     averages: dict[str, Array] = attrs.field(factory=dict, init=False, repr=False)
     count: int = attrs.field(default=0, init=False, repr=False)
+    _own: dict[str, Array] = attrs.field(factory=dict, init=False, repr=False)  # of the training, between two runs
     _share: StepNumber = attrs.field(factory=lambda: StepNumber(0.0), init=False, repr=False)  # that stays of them
     _tensors: kernels.Tensors | None = attrs.field(default=None, init=False, repr=False)
     _table_of: list[Array] = attrs.field(factory=list, init=False, repr=False)
@@ -51,12 +55,13 @@ class Averaging(Callback, ABC):
             self._exchange(model)
 
     def on_fit_start(self, trainer: "Trainer") -> None:
-        """Begin anew where the run is new, and bring restored averages to the device of the model."""
+        """Begin anew where the run is new, or go on from the weights that it ended with, on the device of the model."""
         if trainer.state.is_new:
-            self.averages, self.count = {}, 0
+            self.averages, self.count, self._own = {}, 0, {}
         for path, param in trainer.model.named_params():
             if path in self.averages:
                 self.averages[path] = param.place(self.averages[path])
+        self._take_back(trainer.model)
 
     def _take(self, model: "Model") -> None:
         """Take the weights of now into the averages, of which `_share.now` stays: on a device by one launch for all."""
@@ -91,12 +96,14 @@ class Averaging(Callback, ABC):
         return self._tensors
 
     def state_dict(self) -> dict[str, Any]:
-        """The averages, uncopied, and how many weights are in them."""
-        return {"averages": dict(self.averages), "count": self.count}
+        """The averages, uncopied, and how many weights are in them; where they are left in the model, its own too."""
+        own = {"own": dict(self._own)} if self._own else {}
+        return {"averages": dict(self.averages), "count": self.count} | own
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from those."""
-        check_keys(type(self).__name__, ("averages", "count"), state)
+        check_keys(type(self).__name__, ("averages", "count", *(["own"] if "own" in state else [])), state)
+        self._own = {path: array.copy() for path, array in state.get("own", {}).items()}
         self.averages = {path: array.copy() for path, array in state["averages"].items()}
         self.count = state["count"]
 
@@ -106,7 +113,16 @@ class Averaging(Callback, ABC):
                 param.data, self.averages[path] = self.averages[path], param.data
 
     def _leave_in(self, model: "Model") -> None:
-        """Copy the averages into the weights."""
+        """Copy the averages into the weights, which are kept."""
+        self._own = {path: param.data.copy() for path, param in model.named_params() if path in self.averages}
         for path, param in model.named_params():
             if path in self.averages:
                 param.assign(self.averages[path])
+
+    def _take_back(self, model: "Model") -> None:
+        """Give the model its own weights, where it still has the averages; running averages of layers do not count."""
+        own, self._own = self._own, {}
+        params = {path: param for path, param in model.named_params() if path in own}
+        if all(bool((p.data == self.averages[path]).all()) for path, p in params.items() if p.trainable):
+            for path, param in params.items():
+                param.assign(own[path])

@@ -40,7 +40,7 @@ class EMA(Averaging):
         warm_up: whether the share begins small, as `(1 + n) / (10 + n)` after n updates, until it reaches `decay`.
         validate: whether validation during the run is done with the averages.
         at_end: whether the model has the averages when the run has ended. Its last checkpoint has its own weights
-            still, so that it can be resumed.
+            still, so that it can be resumed; they are kept in memory too, and the next `fit` goes on from them.
 
     Raises:
         ConfigError: `decay` is not at least 0 and less than 1.

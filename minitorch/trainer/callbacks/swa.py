@@ -29,7 +29,8 @@ class SWA(Averaging):
 
     The learning rate should stay high, or go up and down, while weights are collected. The running averages of
     `BatchNorm` layers, which belong to no average of weights, are computed anew at the end, by a pass over the data.
-    The last checkpoint has the weights of the training still, so that it can be resumed.
+    The last checkpoint has the weights of the training still, so that it can be resumed; they are kept in memory too,
+    and the next `fit` goes on from them.
 
     Source: Izmailov et al., "Averaging Weights Leads to Wider Optima and Better Generalization", UAI 2018, Algorithm 1.
 

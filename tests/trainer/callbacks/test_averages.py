@@ -16,7 +16,8 @@ from minitorch import Every
 from minitorch.cpu import update
 from minitorch.errors import ConfigError, StateError
 from minitorch.models import Sequential
-from minitorch.trainer.callbacks import EMA, SWA, DevicePlacement, EarlyStopping, GradientAccumulation
+from minitorch.trainer import snapshot
+from minitorch.trainer.callbacks import EMA, SWA, Checkpoint, DevicePlacement, EarlyStopping, GradientAccumulation
 
 
 def copied(model):
@@ -270,3 +271,60 @@ def test_a_state_without_averages_is_an_error():
     """A state of another callback is refused."""
     with pytest.raises(StateError, match=r"EMA: missing \(1\): averages"):
         EMA().load_state_dict({"count": 1})
+
+
+# A second run --------------------------------------------------------------------------------------------------------
+
+
+def normalised():
+    """A network with running averages."""
+    return Sequential(L.Linear(4), L.BatchNorm(), L.Linear(3))
+
+
+LEFT = {"EMA": lambda: EMA(0.5, at_end=True), "SWA": lambda: SWA(1)}
+
+
+@pytest.mark.parametrize("name", LEFT)
+def test_a_second_fit_goes_on_from_the_weights_of_the_training(name):
+    """Two runs one after the other are one longer run, though the model had the averages in between."""
+    run = fit(LEFT[name](), epochs=2, model=normalised())
+    between = small_runs.weights(run)
+    run.fit(small_runs.batches(), epochs=2)  # nothing is left to train: the model has the averages again
+    assert small_runs.weights(run) == between
+    run.fit(small_runs.batches(), epochs=4)
+    longer = fit(LEFT[name](), epochs=4, model=normalised())
+    assert small_runs.weights(run) == small_runs.weights(longer)
+    assert run.history == longer.history
+    assert between != small_runs.weights(longer)
+
+
+@pytest.mark.parametrize("name", LEFT)
+def test_a_state_saved_between_two_runs_goes_on_too(tmp_path, name):
+    """The file has both the averages, in the model, and the weights that the training goes on from."""
+    run = fit(LEFT[name](), epochs=2, model=normalised())
+    snapshot.save(run, tmp_path / "state.safetensors")
+    other = small_runs.trainer(LEFT[name](), model=normalised())
+    other.fit(small_runs.batches(), epochs=4, resume=tmp_path / "state.safetensors")
+    longer = fit(LEFT[name](), epochs=4, model=normalised())
+    assert small_runs.weights(other) == small_runs.weights(longer)
+
+
+@pytest.mark.parametrize("name", LEFT)
+def test_weights_that_somebody_has_given_the_model_meanwhile_stay(name):
+    """The training goes on from what the user has put there."""
+    run = fit(LEFT[name](), epochs=2)
+    given = {path: np.full_like(array, 0.25) for path, array in run.model.weights().items()}
+    for path, param in run.model.named_params():
+        param.assign(given[path])
+    seen = []
+    run.callbacks.append(small_runs.at("on_epoch_start", lambda trainer: seen.append(copied(trainer.model))))
+    run.fit(small_runs.batches(), epochs=3)
+    assert_close(seen[0], given)
+
+
+def test_a_resumed_run_takes_its_weights_from_the_file(tmp_path):
+    """What an earlier run of the process has kept is forgotten."""
+    saver = Checkpoint(tmp_path)
+    run = fit(EMA(0.5, at_end=True), saver, epochs=2)
+    run.fit(small_runs.batches(), epochs=4, resume="auto")
+    assert small_runs.weights(run) == small_runs.weights(fit(EMA(0.5, at_end=True), epochs=4))
