@@ -136,6 +136,13 @@ class Callback:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         check_hooks(cls, Callback)
+        saves, loads = (getattr(cls, name) is not getattr(Callback, name) for name in ("state_dict", "load_state_dict"))
+        if saves != loads:
+            has, lacks = ("state_dict", "load_state_dict") if saves else ("load_state_dict", "state_dict")
+            raise HookError(
+                f"{cls.__name__} defines {has} and no {lacks}; a resumed run needs both: what state_dict(self) returns "
+                "is given to load_state_dict(self, state)"
+            )
 
     def on_fit_start(self, trainer: "Trainer") -> None:
         """Run once, after a resumed state is restored and before the first batch."""
@@ -189,7 +196,10 @@ class Callback:
         return ()
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run needs: numbers, strings, lists, dicts and arrays."""
+        """What a resumed run needs, by name: numbers, strings, lists, dicts with strings as keys, and arrays.
+
+        They may be the callback's own: they are written, or copied, before anything runs. Tuples come back as lists.
+        """
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

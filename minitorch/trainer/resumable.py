@@ -23,6 +23,7 @@ def check_resumable(
     make: Callable[[], Collection[Callback]] | None = None,
     *,
     derived: Collection[str] = (),
+    private: bool = False,
 ) -> None:
     """Save `trainer`, load that into fresh callbacks, and raise unless all their public attributes came back.
 
@@ -36,10 +37,12 @@ def check_resumable(
         trainer: it is left alone.
         make: makes the same callbacks anew, in the same order. None: each is made from the arguments that its
             `__init__` takes, found in its attributes of the same names.
+        private: whether attributes that begin with an underscore must come back too.
         derived: attributes, such as "MyCallback.total", that need not be saved, since `on_fit_start` computes them.
 
     Raises:
-        StateError: attributes did not come back; all of them are listed, with what to do.
+        StateError: attributes did not come back, all of which are listed, with what to do; or a state has something
+            that cannot be saved, or cannot be loaded.
         ConfigError: a callback cannot be made anew.
     """
     import tempfile  # here, since most programs make no trial of their callbacks
@@ -54,13 +57,16 @@ def check_resumable(
         states = snapshot.read(path)["callbacks"]
     lost: list[str] = []
     for name, callback in fresh.items():
-        callback.load_state_dict(states.get(name, {}))
-        before, after = _public(old[name]), _public(callback)
+        with snapshot.loading(f"check_resumable: callback {name}"):
+            callback.load_state_dict(states.get(name, {}))
+        before, after = _attributes(old[name], private), _attributes(callback, private)
         for attribute, value in before.items():
             if f"{type(callback).__name__}.{attribute}" in derived or _same(value, after.get(attribute, _MISSING)):
                 continue
             now = repr(after[attribute]) if attribute in after else "nothing"
-            lost.append(f"{name}.{attribute}: {value!r:.60} was saved with, {now:.60} came back")
+            as_list = isinstance(value, tuple) and isinstance(after.get(attribute), list)
+            hint = "; a tuple is saved as a list: make a tuple of it" if as_list else ""
+            lost.append(f"{name}.{attribute}: {value!r:.60} was saved with, {now:.60} came back{hint}")
     if lost:
         raise StateError(
             "check_resumable: not everything came back from a checkpoint; return it in `state_dict` and put it back in "
@@ -86,10 +92,10 @@ def _made_anew(callback: Callback) -> Callback:
     return type(callback)(**settings)
 
 
-def _public(callback: Callback) -> dict[str, Any]:
+def _attributes(callback: Callback, private: bool) -> dict[str, Any]:
     slots = [name for cls in type(callback).__mro__ for name in getattr(cls, "__slots__", ())]
     names = [*getattr(callback, "__dict__", {}), *slots]
-    return {name: getattr(callback, name) for name in names if not name.startswith("_") and hasattr(callback, name)}
+    return {name: getattr(callback, name) for name in names if (private or name[0] != "_") and hasattr(callback, name)}
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -1,20 +1,23 @@
 """The whole state of a Trainer as one tree, and that tree in one file."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import numpy as np
 
 from minitorch import random, serialize
 from minitorch.cuda import is_array, sync_allowed
 from minitorch.errors import CheckpointError, ConfigError, MinitorchError, StateError
 from minitorch.optimizers import Optimizer
-from minitorch.trainer.callback import named
+from minitorch.trainer.callback import Callback, named
 from minitorch.trainer.optimizers import ONE
 from minitorch.trainer.settings import check_number
 from minitorch.trainer.state import TrainState
+from minitorch.variable import Variable
 
 if TYPE_CHECKING:
     from minitorch.trainer.trainer import Trainer
@@ -40,7 +43,7 @@ def state_dict(trainer: "Trainer") -> dict[str, Any]:
         "means": means,
         "validation": dict(trainer.validation),
         "history": [dict(metrics) for metrics in trainer.history],
-        "callbacks": {name: state for name, c in named(trainer.callbacks).items() if (state := c.state_dict())},
+        "callbacks": callback_states(trainer.callbacks),
     }
 
 
@@ -57,27 +60,63 @@ def load_state_dict(trainer: "Trainer", state: Mapping[str, Any]) -> None:
             "version of minitorch that wrote it"
         )
     serialize.check_keys("checkpoint", PARTS, state)
-    with _loading("callbacks with state"):
+    with loading("callbacks with state"):
         callbacks = named(trainer.callbacks)
         stateful = [name for name, c in callbacks.items() if name in state["callbacks"] or c.state_dict()]
         serialize.check_keys("callbacks with state", stateful, state["callbacks"])
     counters, numbers = _counters(state["state"]), _random_state(state["random"])
     validation, history = _metrics(state["validation"]), [_metrics(metrics) for metrics in _list(state["history"])]
-    with _loading("model"):
+    with loading("model"):
         trainer.model.load_state_dict(state["model"])
     _load_optimizers(trainer.optimizers, state["optimizer"])
-    with _loading("accumulation"):
+    with loading("accumulation"):
         trainer.accumulation.load_state_dict(trainer.model, state["accumulation"])
-    with _loading("train loader"):
+    with loading("train loader"):
         _load_loader(trainer.train_loader, state["loader"])
     for name, callback_state in state["callbacks"].items():
-        with _loading(f"callback {name}"):
+        with loading(f"callback {name}"):
             callbacks[name].load_state_dict(callback_state)
-    with _loading("running means"):
+    with loading("running means"):
         trainer.means.load_state_dict(state["means"])
     trainer.state = counters
     trainer.validation, trainer.history = validation, history
     random.set_state(numbers)
+
+
+def callback_states(callbacks: Iterable[Callback]) -> dict[str, Mapping[str, Any]]:
+    """The states of those callbacks that have one, by their names.
+
+    Raises:
+        StateError: one of them is no dict, or has something that cannot be saved.
+    """
+    states = {name: callback.state_dict() for name, callback in named(callbacks).items()}
+    for name, state in states.items():
+        if not isinstance(state, Mapping):
+            raise StateError(
+                f"callback {name}: state_dict() returned {type(state).__name__}; return a dict, {{}} where there is no "
+                "state"
+            )
+        _check_savable(f"callback {name}: state_dict()", state)
+    return {name: state for name, state in states.items() if state}
+
+
+def _check_savable(where: str, value: Any) -> None:
+    """Raise unless `value` is of what a checkpoint takes."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise StateError(f"{where} has the key {key!r}; keys must be strings: use {str(key)!r}")
+            _check_savable(f"{where}[{key!r}]", item)
+    elif isinstance(value, list | tuple):
+        for i, item in enumerate(value):
+            _check_savable(f"{where}[{i}]", item)
+    elif not (value is None or isinstance(value, str | int | float) or is_array(value)):
+        remedies = {set: "sorted(x)", np.generic: "x.item()", Variable: "x.data", PurePath: "str(x)"}
+        remedy = next((f": {how}" for kind, how in remedies.items() if isinstance(value, kind)), "")
+        raise StateError(
+            f"{where} is a {type(value).__name__}; a state is made of dict, list, str, int, float, bool, None and "
+            f"arrays: convert it{remedy}"
+        )
 
 
 def content(trainer: "Trainer") -> tuple[dict[str, Any], dict[str, Any]]:
@@ -138,13 +177,13 @@ def _load_optimizers(optimizers: Mapping[str, Optimizer], state: Mapping[str, An
     if not optimizers:
         return
     if ONE in optimizers:
-        with _loading("optimizer"):
+        with loading("optimizer"):
             optimizers[ONE].load_state_dict(state)
         return
-    with _loading("optimizers"):
+    with loading("optimizers"):
         serialize.check_keys("optimizers", optimizers, state)
     for name, optimizer in optimizers.items():
-        with _loading(f"optimizer {name}"):
+        with loading(f"optimizer {name}"):
             optimizer.load_state_dict(state[name])
 
 
@@ -159,7 +198,7 @@ def _load_loader(loader: Any, state: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def _loading(what: str) -> Iterator[None]:
+def loading(what: str) -> Iterator[None]:
     """Name the part that an error is about; whatever else a state of another form leads to is an error of ours too."""
     try:
         yield
@@ -173,7 +212,7 @@ def _loading(what: str) -> Iterator[None]:
 
 
 def _counters(state: Any) -> TrainState:
-    with _loading("counters"):
+    with loading("counters"):
         serialize.check_keys("counters", attrs.fields_dict(TrainState), state)
         for name, value in state.items():
             check_number(f"counters: {name}", value, float if name == "elapsed" else int, 0)
@@ -181,7 +220,7 @@ def _counters(state: Any) -> TrainState:
 
 
 def _random_state(state: Any) -> random.RandomState:
-    with _loading("random numbers"):
+    with loading("random numbers"):
         numbers = random.RandomState(*state)
         for name, value in numbers._asdict().items():
             check_number(f"random numbers: {name}", value, int, 0)
@@ -191,7 +230,7 @@ def _random_state(state: Any) -> random.RandomState:
 
 
 def _metrics(state: Any) -> dict[str, float]:
-    with _loading("metrics"):
+    with loading("metrics"):
         return {name: float(value) for name, value in state.items()}
 
 

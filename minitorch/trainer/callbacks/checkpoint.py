@@ -80,7 +80,12 @@ class Checkpoint(RunFiles, Monitoring):
         return [path for _, step in self._best if (path := self._path(step)).exists()]
 
     def on_fit_start(self, trainer: "Trainer") -> None:
-        """Count the time from here; forget an earlier run, where this one is new."""
+        """Count the time from here; forget an earlier run, where this one is new.
+
+        Raises:
+            StateError: the state of a callback has something that cannot be saved: now, not in the first checkpoint.
+        """
+        snapshot.callback_states(trainer.callbacks)
         self._saved_at, self._value, self._seen = trainer.state.elapsed, math.nan, False
         if trainer.state.is_new:
             self._best = []
