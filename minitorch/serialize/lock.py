@@ -12,6 +12,13 @@ from typing import IO, Any
 from minitorch.errors import CheckpointError, InUseError
 from minitorch.warning import warn
 
+fcntl: Any = None
+msvcrt: Any = None
+with contextlib.suppress(ImportError):  # Windows has none
+    import fcntl
+with contextlib.suppress(ImportError):  # all others have none
+    import msvcrt
+
 NAME = ".lock"
 _FAR = 1 << 30  # Windows locks bytes against reading too: one behind all text
 _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL, errno.EBADF}
@@ -97,15 +104,13 @@ def _holder(file: IO[bytes]) -> str:
     return "another process"
 
 
-if os.name == "nt":
-    import msvcrt
-
-    def _lock(file: IO[Any]) -> None:
-        file.seek(_FAR)
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        file.seek(0)
-else:
-    import fcntl
-
-    def _lock(file: IO[Any]) -> None:
+def _lock(file: IO[Any]) -> None:
+    """Lock it for this process, or raise OSError at once."""
+    if fcntl is not None:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    elif msvcrt is not None:
+        file.seek(_FAR)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        file.seek(0)
+    else:
+        raise OSError(errno.ENOSYS, "this system has no locks")

@@ -25,6 +25,11 @@ def _check_steps(owner: Any, attribute: Any, value: tuple[Any, ...]) -> None:
         raise ConfigError(f"Chaos: steps is {value!r}; give some ints of at least 0")
 
 
+def _check_signal(owner: Any, attribute: Any, value: str) -> None:
+    if value != "raise" and not hasattr(signal, value):  # SIGKILL, on Windows
+        raise ConfigError(f"Chaos: action is {value!r}, a signal that this system has not; take 'SIGTERM'")
+
+
 @attrs.define(eq=False)
 class Chaos(Callback):
     """Raises an error, or sends the process a signal, in a hook of some steps: once for each.
@@ -49,7 +54,7 @@ class Chaos(Callback):
 
     steps: tuple[int, ...] = attrs.field(converter=_in_order, validator=_check_steps)
     action: Literal["raise", "SIGINT", "SIGTERM", "SIGKILL"] = attrs.field(
-        default="raise", validator=one_of("raise", "SIGINT", "SIGTERM", "SIGKILL")
+        default="raise", validator=[one_of("raise", "SIGINT", "SIGTERM", "SIGKILL"), _check_signal]
     )
     hook: str = attrs.field(default="on_batch_end", validator=one_of(*HOOKS))
     folder: Path | None = attrs.field(default=None, converter=attrs.converters.optional(Path))
@@ -67,7 +72,7 @@ class Chaos(Callback):
         self._note(step)
         if self.action == "raise":
             raise InjectedError(f"Chaos: an error on purpose, in {hook} of step {step}")
-        os.kill(os.getpid(), signal.Signals[self.action])
+        signal.raise_signal(signal.Signals[self.action])
 
     def _noted(self) -> Iterable[int]:
         path = None if self.folder is None else self.folder / "chaos.txt"
