@@ -48,7 +48,10 @@ def huber(x0: Any, x1: Any, delta: float = 1.0) -> Variable:
         raise ConfigError(f"huber: delta is {delta!r}; it must be above 0")
     difference = _difference("huber", x0, x1)
     near = elementwise.clip(difference, low=-delta, high=delta)
-    errors: Variable = near * (difference - 0.5 * near)
+    beyond = elementwise.abs_(difference) - elementwise.abs_(
+        near
+    )  # not a product with `near`, which far out is inf * 0
+    errors: Variable = 0.5 * near * near + delta * beyond
     return errors.mean()
 
 

@@ -47,6 +47,15 @@ CASES = [
     Case("sigmoid", F.sigmoid, [-inf, -1000, 0, 1000, inf, nan], [0, 0, 0.5, 1, 1, nan], [0, 0, 0.25, 0, 0, nan]),
     Case("sigmoid of float32", F.sigmoid, [-1000, 1000], [0, 1], [0, 0], dtype=np.float32),
     Case("relu", F.relu, [-inf, -1, -0.0, 0, 1, inf, nan], [0, 0, 0, 0, 1, inf, nan], [0, 0, 0, 0, 1, 1, 0]),
+    Case("leaky_relu", F.leaky_relu, [-inf, -1, 0, 1, inf], [-inf, -0.2, 0, 1, inf], [0.2, 0.2, 0.2, 1, 1]),
+    Case("elu", F.elu, [-inf, -1000, 0, 1, inf, nan], [-1, -1, 0, 1, inf, nan], [0, 0, 1, 1, 1, nan]),
+    Case("softplus", F.softplus, [-inf, -1000, 1000, inf, nan], [0, 0, 1000, inf, nan], [0, 0, 1, 1, nan]),
+    Case("silu far out", F.silu, [-1000, 0, 1000], [0, 0, 1000], [0, 0.5, 1]),
+    Case("silu of infinities", F.silu, [-inf, inf, nan], [nan, inf, nan], [nan, nan, nan], warns=True),  # as PyTorch's
+    Case("gelu far out", F.gelu, [-1000, 0, 1000], [0, 0, 1000], [0, 0.5, 1]),
+    Case("gelu of infinities", F.gelu, [-inf, inf, nan], [nan, inf, nan], [nan, nan, nan], warns=True),
+    Case("huber of infinities", lambda x: F.huber(x, 0.0), [inf, 0.5, -inf], inf, [1 / 3, 1 / 6, -1 / 3]),
+    Case("mean_absolute_error", lambda x: F.mean_absolute_error(x, 0.0), [inf, -1, 0], inf, [1 / 3, -1 / 3, 0]),
     Case("clip", lambda x: F.clip(x, -1, 1), [-inf, -1, 0, 1, inf, nan], [-1, -1, 0, 1, 1, nan], [0, 1, 1, 1, 0, 0]),
     Case("x**0", lambda x: x**0, [0, -2, inf, -inf, nan], [1] * 5, [0] * 5),
     Case("x**1", lambda x: x**1, [0, -2, inf, -inf, nan], [0, -2, inf, -inf, nan], [1] * 5),
@@ -75,6 +84,7 @@ CASES = [
     Case("logsumexp of -inf", F.logsumexp, [-inf, -inf], -inf, [nan, nan], warns=True),
     Case("logsumexp with inf", F.logsumexp, [0, inf], inf, [nan, nan], warns=True),
     Case("softmax far out", lambda x: F.softmax(x, 0)[0], [1000, 1000, -1000], 0.5, [0.25, -0.25, 0]),
+    Case("softmax of 0-d", lambda x: F.softmax(x, None), 3, 1, 0),
     Case("softmax with -inf", lambda x: F.softmax(x, 0)[0], [0, -inf], 1, [0, 0]),
     Case("log_softmax far out", lambda x: F.log_softmax(x, 0), [1000, 0], [0, -1000], [-1, 1]),
     Case(
