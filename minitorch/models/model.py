@@ -66,6 +66,7 @@ class MLP(Model):
         if not fc_output_sizes:
             raise ConfigError("MLP: fc_output_sizes is empty; give the output size of each layer, such as (1000, 10)")
         self.activation = activation
+        self.fc_output_sizes = tuple(fc_output_sizes)
         *hidden, out = fc_output_sizes
         layers = [*[L.Linear(out_size, activation=activation) for out_size in hidden], L.Linear(out)]
         for i, layer in enumerate(layers):
@@ -77,3 +78,6 @@ class MLP(Model):
         for layer in self.layers:
             x = layer(x)
         return x  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        return f"MLP({self.fc_output_sizes})"

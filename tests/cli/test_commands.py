@@ -75,7 +75,7 @@ def test_explain_trains_nothing(command, tmp_path):
     """It prints what would run, in which order, and makes no folder."""
     status, out, _ = command("train", EXAMPLE, "--explain")
     assert status == 0
-    assert out.startswith("Trainer trains MLP() with SGD\ncallbacks, by phase:")
+    assert out.startswith("Trainer trains MLP((1000, 10)) with SGD\ncallbacks, by phase:")
     assert list(tmp_path.iterdir()) == []
 
 

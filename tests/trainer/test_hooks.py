@@ -275,14 +275,14 @@ def test_explain_shows_settings_and_phases():
     """The callbacks are printed with their settings, by phase."""
     run = trainer(EarlyStopping("loss", patience=7), EpochTimer(), DevicePlacement("cpu"))
     lines = run.explain().splitlines()
-    assert lines[0] == "Trainer trains MLP() with SGD"
+    assert lines[0] == "Trainer trains MLP((4, 3)) with SGD"
     assert [line.split()[0] for line in lines[2:6]] == ["DEVICE", "METRIC", "CONTROL", "CONTROL"]
     assert "EarlyStopping(monitor='loss', patience=7" in lines[5]
 
 
 def test_explain_without_an_optimizer_says_so():
     """A Trainer for evaluation alone can be explained."""
-    assert Trainer(trainer().model, callbacks=[]).explain().startswith("Trainer trains MLP() with no optimizer\n")
+    assert Trainer(trainer().model, callbacks=[]).explain().startswith("Trainer trains MLP((4, 3)) with no optimizer\n")
 
 
 # Cost ----------------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ def test_a_run_is_described(tmp_path):
     record = RunRecord.read(tmp_path)
     (session,) = record.sessions
     assert record.config == {"note": "<b>é</b>", "path": str(tmp_path), "sizes": [1, 2]}
-    assert record.trainer["model"] == "MLP()"
+    assert record.trainer["model"] == "MLP((4, 3))"
     assert record.trainer["callbacks"] == ["EpochTimer()", repr(run.callbacks[1])]
     assert record.trainer["optimizers"]["optimizer"]["class"] == "MomentumSGD"
     assert record.trainer["optimizers"]["optimizer"]["lr"] == 0.25

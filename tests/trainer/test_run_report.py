@@ -76,7 +76,7 @@ def test_it_is_written_at_every_epoch_and_whole(tmp_path):
     look = at("on_epoch_start", lambda run: seen.append(text_of(page_of(tmp_path)) if run.state.epoch else ""))
     finished(tmp_path, look)
     assert [bool(re.search(r"running", text)) for text in seen] == [False, True, True]
-    assert "epoch 2 · step 8" in seen[2]
+    assert "epoch\N{NO-BREAK SPACE}2 · step\N{NO-BREAK SPACE}8" in seen[2]  # lines end between facts, not in one
     assert list(tmp_path.glob(".minitorch-*")) == []
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from minitorch.errors import DataError
 from minitorch.trainer.callbacks.extra import extra_module
-from minitorch.trainer.callbacks.picture import FAINT, INK, Picture, class_names, classified, new_figure
+from minitorch.trainer.callbacks.picture import FAINT, INK, Picture, class_names, classified, new_figure, when
 
 if TYPE_CHECKING:
     from minitorch.trainer.trainer import Trainer
@@ -49,7 +49,7 @@ class ConfusionMatrix(Picture):
         scores, t = classified(trainer, self.loader, "ConfusionMatrix")
         counts = confusion(scores.argmax(axis=1), t, scores.shape[1])
         right, total = int(counts.trace()), int(counts.sum())
-        title = f"epoch {trainer.state.epoch}: {right:,} of {total:,} right ({right / total:.1%})"
+        title = f"{when(trainer)}: {right:,} of {total:,} right ({right / total:.1%})"
         return _draw_counts(counts, class_names(self.classes, len(counts)), title)
 
 

@@ -90,6 +90,12 @@ def new_figure(width: float, height: float) -> Any:
     return figure
 
 
+def when(trainer: "Trainer") -> str:
+    """How far the training has come, for a title: epochs, or updates within an epoch."""
+    state = trainer.state
+    return f"step {state.step:,}" if state.batch or not state.epoch else f"epoch {state.epoch}"
+
+
 def classified(trainer: "Trainer", loader: Iterable[Any], owner: str) -> tuple[Array, Array]:
     """The scores (N, K) that the model gives the samples of `loader`, and their true classes (N,), on the host.
 

@@ -9,7 +9,7 @@ import numpy as np
 from minitorch.cuda import as_numpy
 from minitorch.errors import ShapeError
 from minitorch.trainer import batches
-from minitorch.trainer.callbacks.picture import BLUE, INK, ORANGE, Picture, class_names, classified, new_figure
+from minitorch.trainer.callbacks.picture import BLUE, INK, ORANGE, Picture, class_names, classified, new_figure, when
 from minitorch.trainer.settings import at_least, one_of
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class SampleImages(Picture):
         low, high = float(images.min()), float(images.max())
         figure = new_figure(1.1 * self.columns + 0.3, 1.3 * self.rows + 0.5)
         which = "the worst first" if self.pick == "worst" else "as they come"
-        title = f"epoch {trainer.state.epoch}: {(y == t).sum():,} of {len(t):,} right; {which}"
+        title = f"{when(trainer)}: {(y == t).sum():,} of {len(t):,} right; {which}"
         figure.suptitle(title, x=0.008, ha="left", fontsize=11, color=INK)
         grid = figure.subplots(self.rows, self.columns, squeeze=False).ravel()
         for axes in grid:

@@ -79,9 +79,10 @@ def _header(folder: Path, record: RunRecord, running: bool) -> str:
     if "elapsed" in state:
         facts.append(_duration(state["elapsed"]))
     facts += [f"seed {last.seed}", f"begun {record.sessions[0].started.replace('T', ' ')[:16]}"]
+    unbroken = [fact.replace(" ", "\N{NO-BREAK SPACE}") for fact in facts]  # a line ends between facts, not in one
     return (
         f'<header><h1>{escape(_name(folder))}</h1><span class="status {tone}">{escape(status)}</span></header>'
-        f'<p class="about">{escape(reason)}</p><p class="about">{escape(" · ".join(facts))}</p>'
+        f'<p class="about">{escape(reason)}</p><p class="about">{escape(" · ".join(unbroken))}</p>'
     )
 
 

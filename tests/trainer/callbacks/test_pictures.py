@@ -169,6 +169,14 @@ def test_without_an_epoch_there_is_no_picture(tmp_path):
     assert list(tmp_path.glob("*.png")) == []
 
 
+@needs_matplotlib
+def test_a_picture_within_an_epoch_says_the_step(tmp_path, monkeypatch):
+    """A run that ends in the middle of its first epoch has seen no whole one, so the title counts updates."""
+    stop = small_runs.at("on_batch_end", lambda trainer, outputs: trainer.request_stop("enough"))
+    (figure,) = figures(monkeypatch, SampleImages(tmp_path, samples([0, 1], [0, 2])), stop)
+    assert figure.get_suptitle() == "step 1: 1 of 2 right; the worst first"
+
+
 # Classes --------------------------------------------------------------------------------------------------------------
 
 
