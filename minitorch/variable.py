@@ -125,7 +125,8 @@ class Variable(Value):
 
         Args:
             retain_grad: keep gradients on all Variables in between too, and keep the graph.
-            create_graph: record the backward itself, for gradients of gradients; keeps the graph.
+            create_graph: record the backward itself, for gradients of gradients; keeps the graph. A leaf and its
+                gradient then hold each other, until `cleargrad`; what is not cleared is left to the garbage collector.
 
         Raises:
             GraphError: it is a constant, or the graph was freed by an earlier backward.

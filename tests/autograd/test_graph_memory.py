@@ -96,6 +96,23 @@ def test_a_training_step_leaves_no_garbage(device):
         gc.enable()
 
 
+def test_gradients_of_gradients_leave_no_garbage_once_they_are_cleared():
+    """A leaf and a gradient with a history hold each other; `cleargrad` parts them, and all is freed."""
+    gc.collect()
+    gc.disable()
+    try:
+        x = Variable(np.ones(3))
+        F.tanh(x).backward(create_graph=True)
+        gx = x.grad
+        x.cleargrad()
+        gx.backward(create_graph=True)
+        x.cleargrad()
+        del x, gx
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
 @pytest.mark.parametrize("walk", [True, False])
 def test_deep_graphs(walk):
     """20,000 operations in a row are walked and dropped without a deep recursion."""
