@@ -15,7 +15,8 @@ from typing import Any
 import attrs
 import numpy as np
 
-from benchmarks.workload import STEP, load
+from benchmarks.workload import ONEDNN, STEP, load
+from minitorch.config import Config
 from minitorch.cpu import blas, threads
 
 
@@ -135,6 +136,7 @@ def compete(pipe: Connection, module: str, name: str, rounds: int, sizes: Mappin
     sys.stdout = sys.stderr = silence
     try:
         contestant = load(module).contestant(name)
+        Config.use_onednn = ONEDNN in contestant.needs
         contestant.run(Race(pipe, rounds, contestant.needs), **sizes)
     except Exception:
         pipe.send(Failure(traceback.format_exc()))

@@ -9,6 +9,7 @@ import attrs
 
 from benchmarks import workloads
 
+ONEDNN = "onednn-cpu-gomp"  # the distribution of the extra `fast`, which minitorch uses only where it is needed
 STEP = "a step"  # the column of a workload that measures one thing only: the time of a step
 UNITS = {"s": 1.0, "ms": 1e3, "µs": 1e6, "MB": 1e-6}  # of seconds, and of bytes
 

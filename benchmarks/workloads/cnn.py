@@ -11,7 +11,7 @@ import minitorch.layers as L
 from benchmarks import mnist, numpy_optimizers
 from benchmarks.race import Race
 from benchmarks.training import Batch, WithMinitorch, WithTorch, normal, race_training
-from benchmarks.workload import Contestant, Target, Workload
+from benchmarks.workload import ONEDNN, Contestant, Target, Workload
 from minitorch import Model, optimizers
 
 Array = np.ndarray[Any, Any]
@@ -217,16 +217,19 @@ def run(race: Race, steps: int, *, training: Any) -> None:
     race_training(race, training(), weights(), batches(), steps)
 
 
-MINITORCH, TORCH, JAX, NUMPY = "minitorch", "PyTorch eager", "JAX, jit", "NumPy by hand, im2col as in DeZero"
+MINITORCH, FAST, TORCH = "minitorch", "minitorch[fast]", "PyTorch eager"
+JAX, NUMPY = "JAX, jit", "NumPy by hand, im2col as in DeZero"
 
 WORKLOAD = Workload(
     title="convolutions 1-32-64 of 3×3, pooling, 9216-128-10 on MNIST, Adam, batches of 64",
     about=(
         "Time of a step, loss read in each. Batches are made before. JAX compiles loss and gradients into one call and "
-        "the update into another. The im2col is that of DeZero, written out in NumPy and kept in float32."
+        "the update into another. The im2col is that of DeZero, written out in NumPy and kept in float32. "
+        "`minitorch[fast]` is minitorch with oneDNN, which PyTorch brings along too."
     ),
     contestants=(
         Contestant(MINITORCH, partial(run, training=with_minitorch)),
+        Contestant(FAST, partial(run, training=with_minitorch), (ONEDNN,)),
         Contestant(TORCH, partial(run, training=with_torch), ("torch",)),
         Contestant("PyTorch, fused Adam", partial(run, training=partial(with_torch, fused=True)), ("torch",)),
         Contestant(JAX, partial(run, training=WithJax), ("jax",)),
@@ -237,6 +240,7 @@ WORKLOAD = Workload(
     quick={"steps": 2},
     targets=(
         Target(MINITORCH, over=TORCH, at_most=1.0),
+        Target(FAST, over=TORCH, at_most=1.0),
         Target(MINITORCH, over=JAX, at_most=0.35),
         Target(MINITORCH, over=NUMPY, at_most=0.25),
     ),

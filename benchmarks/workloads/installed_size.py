@@ -4,7 +4,7 @@ from functools import partial
 
 from benchmarks import peers
 from benchmarks.race import Race
-from benchmarks.workload import Contestant, Target, Workload
+from benchmarks.workload import ONEDNN, Contestant, Target, Workload
 from benchmarks.workloads.import_time import OWN_NEEDS, installed_bytes
 
 SIZE = "installed"
@@ -25,6 +25,7 @@ WORKLOAD = Workload(
     about="The files that the distribution and all that it requires have put there, without compiled byte code.",
     contestants=(
         installing("minitorch", *OWN_NEEDS),
+        installing("minitorch[fast]", *OWN_NEEDS, ONEDNN),
         installing("numpy", "numpy"),
         installing("torch", "torch"),
         installing("lightning", "lightning", "torch"),

@@ -10,8 +10,8 @@ import minitorch.functions as F
 import minitorch.layers as L
 from benchmarks.race import Race
 from benchmarks.training import Batch, WithMinitorch, WithTorch, normal, race_training
-from benchmarks.workload import Contestant, Target, Workload
-from minitorch import Model, optimizers, using_config
+from benchmarks.workload import ONEDNN, Contestant, Target, Workload
+from minitorch import Model, optimizers
 
 Array = np.ndarray[Any, Any]
 
@@ -123,9 +123,8 @@ def with_torch(**options: bool) -> WithTorch:
     return WithTorch(model, torch.optim.Adam(trained, LR, **options), loss, {"lstm": by_gates})
 
 
-def run(race: Race, steps: int, *, training: Any, onednn: bool = False) -> None:
-    with using_config("use_onednn", onednn):
-        race_training(race, training(), weights(), batches(), steps)
+def run(race: Race, steps: int, *, training: Any) -> None:
+    race_training(race, training(), weights(), batches(), steps)
 
 
 MINITORCH, FAST, TORCH = "minitorch", "minitorch[fast]", "PyTorch eager"
@@ -139,7 +138,7 @@ WORKLOAD = Workload(
     ),
     contestants=(
         Contestant(MINITORCH, partial(run, training=with_minitorch)),
-        Contestant(FAST, partial(run, training=with_minitorch, onednn=True), ("onednn-cpu-gomp",)),
+        Contestant(FAST, partial(run, training=with_minitorch), (ONEDNN,)),
         Contestant(TORCH, partial(run, training=with_torch), ("torch",)),
         Contestant("PyTorch, fused Adam", partial(run, training=partial(with_torch, fused=True)), ("torch",)),
     ),

@@ -13,8 +13,9 @@ import numpy as np
 from benchmarks import mnist
 from benchmarks.race import Race
 from benchmarks.training import Batch, Training, WithMinitorch, WithTorch, losses
-from benchmarks.workload import Contestant, Target, Workload
+from benchmarks.workload import ONEDNN, Contestant, Target, Workload
 from benchmarks.workloads import cnn, gpt, lstm, mnist_mlp, resnet18, small_ops
+from minitorch.config import Config
 
 ROOT = Path(__file__).parents[2]
 STATUS, PEAK_RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -92,8 +93,9 @@ def memory(status: str, line: str) -> int:
     return int(next(words for words in map(str.split, status.splitlines()) if words[0] == f"{line}:")[1]) * 1024
 
 
-def report(framework: str, name: str, steps: int) -> None:
+def report(framework: str, name: str, steps: int, onednn: bool) -> None:
     """What a fresh process does: print by how much its peak rises while it trains."""
+    Config.use_onednn = onednn
     make, batches = WORK[name]
     made = batches()
     __import__("torch" if framework == "torch" else "minitorch")
@@ -108,9 +110,10 @@ def measure(race: Race, steps: int, *, framework: str) -> None:
     """Once, at the first turn: to measure it again would give the same."""
     race.start()
     seconds: dict[str, float] = {}
+    fast = Config.use_onednn
     alone = memory(_output("-c", IMPORT.format(name=MODULES[framework])), "VmHWM")
     for name in WORK:
-        call = f"from benchmarks.workloads import memory; memory.report({framework!r}, {name!r}, {steps})"
+        call = f"from benchmarks.workloads import memory; memory.report({framework!r}, {name!r}, {steps}, {fast})"
         rise, _ = json.loads(_output("-c", call).splitlines()[-1])
         seconds[f"{name}, training"] = rise
         seconds[f"{name}, whole process"] = alone + rise
@@ -133,6 +136,7 @@ WORKLOAD = Workload(
     ),
     contestants=(
         Contestant(MINITORCH, partial(measure, framework="minitorch")),
+        Contestant("minitorch[fast]", partial(measure, framework="minitorch"), (ONEDNN,)),
         Contestant(TORCH, partial(measure, framework="torch"), ("torch",)),
     ),
     reference=MINITORCH,

@@ -14,7 +14,7 @@ import minitorch.functions as F
 from benchmarks import mnist, numpy_optimizers, peers
 from benchmarks.mnist import BATCH, CLASSES, HIDDEN, PIXELS, Batches
 from benchmarks.race import Race
-from benchmarks.workload import Contestant, Target, Workload
+from benchmarks.workload import ONEDNN, Contestant, Target, Workload
 from minitorch import Callback, Trainer, optimizers
 from minitorch.models import MLP
 from minitorch.trainer import Phase
@@ -323,7 +323,12 @@ def dezero_loop(race: Race, steps: int, *, keep_float32: bool) -> None:
 
 
 TRAINER, LOOP, NUMPY = "minitorch Trainer, default callbacks", "minitorch, loop by hand", "NumPy by hand, preallocated"
-TORCH, LIGHTNING, DEZERO = "PyTorch eager", "Lightning Trainer, bare", "DeZero 0.0.13 as it is"
+FAST, TORCH, LIGHTNING, DEZERO = (
+    "minitorch[fast] Trainer, default callbacks",
+    "PyTorch eager",
+    "Lightning Trainer, bare",
+    "DeZero 0.0.13 as it is",
+)
 
 WORKLOAD = Workload(
     title="784-1000-10 on MNIST, sigmoid, SGD, batches of 100",
@@ -337,6 +342,7 @@ WORKLOAD = Workload(
     contestants=(
         Contestant(TRAINER, partial(minitorch_trainer, callbacks=default_callbacks)),
         Contestant("minitorch Trainer, bare", minitorch_trainer),
+        Contestant(FAST, partial(minitorch_trainer, callbacks=default_callbacks), (ONEDNN,)),
         Contestant(LOOP, minitorch_loop),
         Contestant(NUMPY, numpy_preallocated),
         Contestant("NumPy by hand, plain expressions", numpy_plain),
@@ -354,6 +360,7 @@ WORKLOAD = Workload(
         Target(TRAINER, over=LOOP, at_most=1.03),
         Target(LOOP, over=NUMPY, at_most=1.15),
         Target(TRAINER, over=TORCH, at_most=0.95),
+        Target(FAST, over=TORCH, at_most=0.95),
         Target(TRAINER, over=LIGHTNING, at_most=0.70),
         Target(TRAINER, over=DEZERO, at_most=0.25),
     ),

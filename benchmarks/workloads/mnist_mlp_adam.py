@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from benchmarks.workload import Contestant, Target, Workload
+from benchmarks.workload import ONEDNN, Contestant, Target, Workload
 from benchmarks.workloads.mnist_mlp import (
     Setting,
     jax_loop,
@@ -16,7 +16,7 @@ from minitorch.trainer.callbacks import default_callbacks
 
 ADAM = Setting(relu=True, adam=True)
 TRAINER, LOOP, NUMPY = "minitorch Trainer, default callbacks", "minitorch, loop by hand", "NumPy by hand, preallocated"
-TORCH, FUSED = "PyTorch eager", "PyTorch, fused Adam"
+FAST, TORCH, FUSED = "minitorch[fast] Trainer, default callbacks", "PyTorch eager", "PyTorch, fused Adam"
 
 WORKLOAD = Workload(
     title="784-1000-10 on MNIST, relu, Adam, batches of 100",
@@ -29,6 +29,7 @@ WORKLOAD = Workload(
     contestants=(
         Contestant(TRAINER, partial(minitorch_trainer, setting=ADAM, callbacks=default_callbacks)),
         Contestant(LOOP, partial(minitorch_loop, setting=ADAM)),
+        Contestant(FAST, partial(minitorch_trainer, setting=ADAM, callbacks=default_callbacks), (ONEDNN,)),
         Contestant(NUMPY, partial(numpy_preallocated, setting=ADAM)),
         Contestant(TORCH, partial(torch_loop, setting=ADAM), ("torch",)),
         Contestant(FUSED, partial(torch_loop, setting=ADAM, fused=True), ("torch",)),
@@ -41,6 +42,7 @@ WORKLOAD = Workload(
     targets=(
         Target(TRAINER, over=LOOP, at_most=1.03),
         Target(TRAINER, over=TORCH, at_most=0.75),
+        Target(FAST, over=TORCH, at_most=0.75),
         Target(TRAINER, over=FUSED, at_most=0.95),
     ),
 )

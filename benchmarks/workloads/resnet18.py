@@ -9,7 +9,7 @@ import minitorch.functions as F
 import minitorch.layers as L
 from benchmarks.race import Race
 from benchmarks.training import Batch, WithMinitorch, WithTorch, normal, race_training
-from benchmarks.workload import Contestant, Target, Workload
+from benchmarks.workload import ONEDNN, Contestant, Target, Workload
 from minitorch import Layer, Model, no_grad, optimizers, test_mode
 
 Array = np.ndarray[Any, Any]
@@ -141,21 +141,23 @@ def run(race: Race, steps: int, *, training: Any) -> None:
     race_training(race, training(), weights(), batches(), steps, in_double=training("float64"))
 
 
-MINITORCH, TORCH = "minitorch", "PyTorch eager"
+MINITORCH, FAST, TORCH = "minitorch", "minitorch[fast]", "PyTorch eager"
 
 WORKLOAD = Workload(
     title="ResNet-18 on images of 3×64×64, batches of 16, SGD with momentum",
     about=(
         "Time of a step, loss read in each; 11 million weights. Among the two million inputs of relu some are so near "
         "to zero that rounding decides on which side they lie, and moves the gradient by a thousandth: so gradients "
-        "are compared in float64, and the learning rate is low."
+        "are compared in float64, and the learning rate is low. `minitorch[fast]` is minitorch with oneDNN, which "
+        "PyTorch brings along too."
     ),
     contestants=(
         Contestant(MINITORCH, partial(run, training=with_minitorch)),
+        Contestant(FAST, partial(run, training=with_minitorch), (ONEDNN,)),
         Contestant(TORCH, partial(run, training=with_torch), ("torch",)),
     ),
     reference=MINITORCH,
     sizes={"steps": 4},
     quick={"steps": 1},
-    targets=(Target(MINITORCH, over=TORCH, at_most=1.2),),
+    targets=(Target(MINITORCH, over=TORCH, at_most=1.2), Target(FAST, over=TORCH, at_most=1.2)),
 )
