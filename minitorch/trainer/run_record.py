@@ -13,7 +13,9 @@ import attrs
 import numpy as np
 
 from minitorch import random
+from minitorch.config import Config
 from minitorch.cpu import blas
+from minitorch.cpu.onednn import library as onednn
 from minitorch.errors import CheckpointError
 from minitorch.serialize import check_keys
 from minitorch.serialize.atomic import replacing
@@ -40,7 +42,7 @@ class Session:
         seed: of the random numbers.
         from_step: the optimizer updates done before.
         versions: of Python and the packages that compute.
-        machine: system, processor, cores, threads of BLAS.
+        machine: system, processor, cores, threads of BLAS, version of oneDNN.
         ended: when; None where it was killed, or is still running.
         status: "completed", "stopped", "interrupted", "terminated" or "failed".
         reason: why it ended, in words.
@@ -213,13 +215,14 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> dict[str, Any]:
-    """System, processor, cores that this process may use, and threads of BLAS."""
+    """System, processor, cores that this process may use, threads of BLAS, and the version of oneDNN if it is used."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "system": f"{platform.system()} {platform.release()}",
         "processor": _processor(),
         "cores": cores,
         "BLAS threads": blas.get_num_threads(),
+        "oneDNN": onednn.find().version if Config.use_onednn else None,
     }
 
 

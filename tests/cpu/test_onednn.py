@@ -75,6 +75,7 @@ def test_only_what_fits_is_used(monkeypatch, major, runtime, how):
     found = library.find.__wrapped__()
     assert found.how == how
     assert (found.library is fake) == ("only" not in how)
+    assert found.version == (None if "only" in how else how.split(",")[0])
 
 
 def test_no_library(monkeypatch):

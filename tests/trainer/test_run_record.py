@@ -9,6 +9,7 @@ from small_runs import at, batches, loader, trainer
 
 import minitorch
 from minitorch import Every
+from minitorch.cpu.onednn import library
 from minitorch.errors import CheckpointError
 from minitorch.optimizers import MomentumSGD
 from minitorch.trainer.callbacks import Checkpoint, EpochTimer, JSONLLogger
@@ -31,6 +32,7 @@ def test_a_run_is_described(tmp_path):
     assert (session.seed, session.command, session.from_step) == (17, sys.orig_argv, 0)
     assert session.versions["numpy"] == np.__version__
     assert session.machine["cores"] >= 1
+    assert session.machine["oneDNN"] == library.find().version
     assert (session.status, session.reason) == ("completed", "2 epochs done")
     assert (session.state["step"], session.state["epoch"]) == (8, 2)
     assert session.timings["seconds"] > 0

@@ -53,10 +53,12 @@ class Found:
     Attributes:
         library: with its functions declared, or None.
         how: its version, threads and place; where it is not used, why.
+        version: of the library, "3.2.0"; None where none is used.
     """
 
     library: Any
     how: str
+    version: str | None = None
 
 
 def takes(*arrays: Any) -> bool:
@@ -79,9 +81,10 @@ def find() -> Found:
             continue
         version = library.dnnl_version().contents
         threads = RUNTIMES.get(version.cpu_runtime, "unknown threads")
-        how = f"{version.major}.{version.minor}.{version.patch}, {threads}, {place}"
+        number = f"{version.major}.{version.minor}.{version.patch}"
+        how = f"{number}, {threads}, {place}"
         if version.major == 3 and version.cpu_runtime in (SEQUENTIAL, OPENMP):
-            return Found(library, how)
+            return Found(library, how, number)
         reasons.append(f"{how}: only version 3 with OpenMP or without threads of its own is used")
     return Found(None, "; ".join(reasons))
 
