@@ -11,6 +11,7 @@ from queue import SimpleQueue
 
 import numpy as np
 
+from minitorch.config import Config
 from minitorch.cpu import blas
 from minitorch.errors import ConfigError
 
@@ -95,6 +96,7 @@ class _Job:
 
     def __init__(self, task: Task, count: int) -> None:
         self.task: Task | None = task
+        self.use_onednn = Config.use_onednn  # of the caller: flags are per thread, and who computes changes no bit
         self.left = count  # tasks that nobody has taken
         self.unfinished = count
         self.error: BaseException | None = None
@@ -164,7 +166,10 @@ class _Pool:
     def _serve(self) -> None:
         _here.is_helping = True
         while True:
-            self.jobs.get().work()
+            job = self.jobs.get()
+            Config.use_onednn = job.use_onednn
+            job.work()
+            del job  # while this thread waits it must not keep the arrays of the task alive
 
 
 _pool = _Pool()

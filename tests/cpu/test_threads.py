@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import minitorch
+from minitorch import Config, using_config
 from minitorch.cpu import blas, threads
 from minitorch.cpu.blocks import in_blocks
 from minitorch.errors import ConfigError
@@ -56,6 +57,22 @@ def test_a_task_may_call_parallel():
 
     threads.parallel(outer, 6)
     assert (runs == 1).all()
+
+
+def test_tasks_see_the_callers_choice_of_onednn():
+    """A task computes by oneDNN or not as its caller has said, whichever thread it runs on."""
+    minitorch.set_num_threads(3)
+    barrier = threading.Barrier(3, timeout=10)  # so that each thread gets one task
+
+    def task(i):
+        seen.append(Config.use_onednn)
+        barrier.wait()
+
+    for flag in (False, True, False):
+        seen = []
+        with using_config("use_onednn", flag):
+            threads.parallel(task, 3)
+        assert seen == [flag] * 3
 
 
 @pytest.mark.parametrize("n", [1, 3])
