@@ -8,13 +8,17 @@ from minitorch.spelling import similar
 _SHOWN = 10
 
 
-def check_keys(what: str, expected: Iterable[str], found: Iterable[str]) -> None:
+SAME = "Load a state of the same structure, or rename its keys"
+
+
+def check_keys(what: str, expected: Iterable[str], found: Iterable[str], remedy: str = SAME) -> None:
     """Return only if both hold the same keys.
 
     Args:
         what: the thing that loads, for the message, such as "MLP.load_state_dict".
         expected: the keys that the thing has.
         found: the keys of the state given.
+        remedy: the last sentence of the message.
 
     Raises:
         StateError: lists the keys that are missing and unexpected, sorted, and pairs what looks like a misspelling.
@@ -27,7 +31,7 @@ def check_keys(what: str, expected: Iterable[str], found: Iterable[str]) -> None
     if unexpected:
         problems.append(f"unexpected {_listed(unexpected[:_SHOWN], len(unexpected))}")
     if problems:
-        raise StateError(f"{what}: {'; '.join(problems)}. Load a state of the same structure, or rename its keys")
+        raise StateError(f"{what}: {'; '.join(problems)}. {remedy}")
 
 
 def _hinted(key: str, unexpected: list[str]) -> str:

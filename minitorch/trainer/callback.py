@@ -268,13 +268,22 @@ def checked(callbacks: Iterable[Callback]) -> list[Callback]:
     """
     if isinstance(callbacks, Callback):
         raise ConfigError(f"Trainer: callbacks is {callbacks!r}; give a list: callbacks=[{callbacks!r}]")
+    if isinstance(callbacks, Mapping | str) or not isinstance(callbacks, Iterable):
+        raise ConfigError(f"Trainer: callbacks is {callbacks!r}; give a list of instances of subclasses of Callback")
     found = list(callbacks)
     for callback in found:
         if isinstance(callback, type) and issubclass(callback, Callback):
             name = callback.__name__
             raise ConfigError(f"Trainer: callback {name} is a class; give an instance: {name}(...)")
         if not isinstance(callback, Callback):
-            raise ConfigError(f"Trainer: {callback!r} is no Callback; give instances of subclasses of Callback")
+            schedule = type(callback).__module__ == "minitorch.optimizers.schedules"
+            remedy = f"LRSchedule({callback!r})" if schedule else "instances of subclasses of Callback"
+            raise ConfigError(f"Trainer: {callback!r} is no Callback; give {remedy}")
+        if not isinstance(callback.phase, Phase):
+            raise ConfigError(
+                f"Trainer: phase of {callback!r} is {callback.phase!r}; it must be one of "
+                f"{', '.join(f'Phase.{phase.name}' for phase in Phase)}"
+            )
         if sum(other is callback for other in found) > 1:
             raise ConfigError(f"Trainer: one and the same {callback!r} is twice among the callbacks; leave one out")
     return found

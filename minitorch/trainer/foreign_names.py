@@ -34,6 +34,8 @@ READ = SET | {
     "validate": _EVALUATE,
     "test": _EVALUATE,
     "save_checkpoint": "add the callback Checkpoint(folder)",
+    "save": "add the callback Checkpoint(folder), or call model.save_weights(path)",
+    "load": "give fit(..., resume=path), or call model.load_weights(path)",
     "load_from_checkpoint": "give fit(..., resume=path), or call model.load_weights(path, prefix='model/')",
     "train_dataloader": "it is train_loader",
     "val_dataloaders": "they are validation_loaders",

@@ -36,6 +36,11 @@ def check_loader(loader: Any) -> None:
             f"a {name} of arrays of shapes {shapes} is no loader; give DataLoader(ArrayDataset(x, t), batch_size), or "
             "[(x, t)] for one batch of all samples"
         )
+    if isinstance(loader, list | tuple) and loader and hasattr(loader[0], "iterate"):
+        raise ConfigError(
+            f"a {name} of loaders is no loader; several for validation are named, as their metrics will be: "
+            '{"clean": loader, "noisy": other}'
+        )
     if isinstance(loader, Mapping):
         raise ConfigError(
             f"a {name} of {', '.join(map(repr, loader))} is no loader of batches; give DataLoader(ArrayDataset(x, t), "

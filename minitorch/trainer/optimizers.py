@@ -51,6 +51,11 @@ def _set_up(optimizer: Any, model: Model, name: str) -> Optimizer:
     """`optimizer`, set up for the part `name` of `model` unless it is already set up."""
     if not isinstance(optimizer, Optimizer):
         what = f"optimizer {name!r}" if name else "optimizer"
+        if isinstance(optimizer, list | tuple):
+            raise ConfigError(
+                f"Trainer: {what} is a {type(optimizer).__name__} of {len(optimizer)}; name them after the parts of "
+                'the model that they update: {"generator": Adam(), "discriminator": Adam()}'
+            )
         raise ConfigError(f"Trainer: {what} is {optimizer!r}; give an instance, such as optimizers.SGD(0.01)")
     if optimizer.target is None:
         try:

@@ -14,8 +14,10 @@ R = TypeVar("R")
 
 
 def tells_arguments(method: Callable[P, R]) -> Callable[P, R]:
-    """`method`, which lists what it takes when it is given an argument by another name, as of other frameworks."""
-    names = list(inspect.signature(method).parameters)[1:]
+    """`method`, which lists what it takes when it is given other arguments, as of other frameworks."""
+    parameters = inspect.signature(method).parameters
+    names = list(parameters)[1:]
+    most = sum(parameter.kind is parameter.POSITIONAL_OR_KEYWORD for parameter in parameters.values())
 
     @functools.wraps(method)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -25,6 +27,11 @@ def tells_arguments(method: Callable[P, R]) -> Callable[P, R]:
                 raise TypeError(
                     f"{method.__qualname__} takes no argument {name!r}; {remedy}it takes {', '.join(names)}"
                 )
+        if len(args) > most:
+            raise TypeError(
+                f"{method.__qualname__} takes {', '.join(names[: most - 1])} by position, and then {args[most]!r:.80} "
+                f"was given; name it: {'=..., '.join(names[most - 1 :])}=..."
+            )
         return method(*args, **kwargs)
 
     return checked

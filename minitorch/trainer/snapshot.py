@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from minitorch.trainer.trainer import Trainer
 
 FORMAT_VERSION = 1
+OTHER_CALLBACKS = (
+    "Give the Trainer the callbacks that the run had, or begin a new one from its weights alone: "
+    "model.load_weights(path, prefix='model/')"
+)
 PARTS = (
     "format_version", "model", "optimizer", "accumulation", "state", "random", "loader", "means", "validation",
     "history", "callbacks",
@@ -63,7 +67,7 @@ def load_state_dict(trainer: "Trainer", state: Mapping[str, Any]) -> None:
     with loading("callbacks with state"):
         callbacks = named(trainer.callbacks)
         stateful = [name for name, c in callbacks.items() if name in state["callbacks"] or c.state_dict()]
-        serialize.check_keys("callbacks with state", stateful, state["callbacks"])
+        serialize.check_keys("callbacks with state", stateful, state["callbacks"], OTHER_CALLBACKS)
     counters, numbers = _counters(state["state"]), _random_state(state["random"])
     validation, history = _metrics(state["validation"]), [_metrics(metrics) for metrics in _list(state["history"])]
     with loading("model"):

@@ -149,7 +149,11 @@ def train_step(trainer: "Trainer", batch: Any) -> Variable:
         scale = scale * update.weight(trainer.means.size)
     if scale is not UNSCALED:
         loss.grad = Variable(ones_like(loss.data) * scale, requires_grad=False)
-    loss.backward()
+    try:
+        loss.backward()
+    except GraphError as error:
+        error.add_note("the Trainer goes backward from what training_step returns: leave out backward() there")
+        raise
     if update.due:
         if several:
             update.complete(trainer.model)

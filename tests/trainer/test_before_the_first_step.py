@@ -181,6 +181,7 @@ def make_batches():
             make_batches,
             r"is no loader of batches; give a DataLoader, or a list of batches; it can be called: make_batches",
         ),
+        ([loader(), loader()], r"^a list of loaders is no loader; several for validation are named, as their metrics"),
         ("data.npz", r"^'data\.npz' is no loader of batches; give a DataLoader, or a list of batches$"),
         (Path("data"), r"^PosixPath\('data'\) is no loader of batches"),
         (None, r"^None is no loader of batches"),

@@ -121,7 +121,7 @@ def test_explain_names_them():
         ({"forward": SGD()}, "MLP has no layer 'forward' for the optimizer"),
         ({0: SGD()}, "an optimizer is named 0; a name is a string without a slash"),
         ({"a/b": SGD()}, "an optimizer is named 'a/b'; a name is a string without a slash"),
-        ([SGD()], r"optimizer is \[.*\]; give an instance, such as"),
+        ([SGD()], "optimizer is a list of 1; name them after the parts of the model"),
     ],
 )
 def test_misuse(optimizer, message):

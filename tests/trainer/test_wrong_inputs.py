@@ -6,11 +6,11 @@ from small_runs import Everything, at, batches, loader, samples, trainer
 
 import fake_cupy
 import minitorch.functions as F
-from minitorch import DataLoader, Trainer, no_grad
+from minitorch import Callback, DataLoader, Trainer, no_grad
 from minitorch.datasets import ArrayDataset
 from minitorch.errors import ConfigError, DataError, DeviceError, DTypeError, GraphError, ShapeError
 from minitorch.models import MLP
-from minitorch.optimizers import SGD
+from minitorch.optimizers import SGD, schedules
 from minitorch.trainer.callbacks import DevicePlacement, EarlyStopping
 
 
@@ -50,6 +50,22 @@ def test_a_loss_must_be_one_number_that_can_be_differentiated(loss, error, messa
         returning(loss).fit(batches(), epochs=1)
 
 
+def test_a_step_that_goes_backward_itself_is_told_that_it_need_not():
+    """As in a loop by hand: the second backward fails, with a note."""
+
+    class ByHand(Trainer):
+        def training_step(self, batch):
+            loss = F.softmax_cross_entropy(self.model(batch[0]), batch[1])
+            loss.backward()
+            return loss
+
+    with pytest.raises(GraphError, match="the graph was freed by an earlier backward") as info:
+        trainer(cls=ByHand).fit(batches(), epochs=1)
+    assert info.value.__notes__ == [
+        "the Trainer goes backward from what training_step returns: leave out backward() there"
+    ]
+
+
 def test_a_loss_of_one_element_in_any_shape_is_accepted():
     """A loss of shape (1,) is one number."""
     history = returning(lambda y, t: F.softmax_cross_entropy(y, t).reshape(1)).fit(batches(), epochs=2).history
@@ -65,7 +81,7 @@ def test_a_loss_that_does_not_depend_on_the_model_is_found_at_the_first_step():
 
     run = trainer(cls=Aside)
     run.weight = MLP((1,)).l0.b
-    with pytest.raises(GraphError, match=r"no Parameter of MLP\(\) has a gradient"):
+    with pytest.raises(GraphError, match=r"no Parameter of MLP\(.*\) has a gradient"):
         run.fit(batches(), epochs=1)
 
 
@@ -89,6 +105,15 @@ def test_fit_without_an_optimizer_says_so():
     with pytest.raises(ConfigError, match=r"^fit: the Trainer has no optimizer; give one, such as optimizers\.SGD"):
         run.fit(batches(), epochs=1)
     assert "loss" in run.evaluate(batches())
+
+
+def test_several_optimizers_are_named():
+    """A list of them, as elsewhere, does not say what each of them updates."""
+    with pytest.raises(
+        ConfigError,
+        match=r"^Trainer: optimizer is a list of 2; name them after the parts of the model that they update",
+    ):
+        Trainer(MLP((3,)), [SGD(), SGD()])
 
 
 @pytest.mark.parametrize("optimizer", [SGD, "sgd", MLP((3,))])
@@ -285,6 +310,52 @@ def test_arguments_of_other_frameworks_are_answered_with_those_there_are():
         r"epochs, steps, seconds, resume, limits$",
     ):
         trainer().fit(batches(), validation_data=batches(), epochs=1)
+
+
+def test_epochs_by_position_are_answered_with_their_name():
+    """`fit(loader, validation, 5)` means one of several ends."""
+    with pytest.raises(
+        TypeError,
+        match=r"^Trainer\.fit takes train_loader, validation by position, and then 5 was given; name it: epochs"
+        r"=\.\.\., steps=\.\.\., seconds=\.\.\., resume=\.\.\., limits=\.\.\.$",
+    ):
+        trainer().fit(batches(), batches(), 5)
+
+
+@pytest.mark.parametrize(
+    ("resume", "message"),
+    [
+        ("last", r"^fit: resume is 'last'; give \"auto\" for the newest$"),
+        (
+            "best",
+            r"^fit: resume is 'best'; give the path of one of Checkpoint\(\.\.\., monitor=\.\.\.\)\.best_files\(\)$",
+        ),
+        (
+            ".",
+            r"^fit: resume is '\.', a folder; give the path of a checkpoint in it, or \"auto\" for the newest",
+        ),
+    ],
+)
+def test_other_words_for_auto_get_the_remedy(resume, message):
+    """`last`, `best`, or the folder of a run."""
+    with pytest.raises(ConfigError, match=message):
+        trainer().fit(batches(), epochs=1, resume=resume)
+
+
+def test_what_is_no_callback_but_nearly():
+    """A schedule, several in a dict, and a phase that is none."""
+    schedule = schedules.Step(3)
+    with pytest.raises(ConfigError, match=r"^Trainer: Step\(.*\) is no Callback; give LRSchedule\(Step\(.*\)\)$"):
+        trainer(schedule)
+    with pytest.raises(
+        ConfigError, match=r"^Trainer: callbacks is \{.*\}; give a list of instances of subclasses of Ca"
+    ):
+        Trainer(MLP((3,)), callbacks={"stop": EarlyStopping("loss")})
+    last = type("Last", (Callback,), {"phase": "LOG"})()
+    with pytest.raises(
+        ConfigError, match=r"^Trainer: phase of .* is 'LOG'; it must be one of Phase\.DEVICE, .*Phase\.LOG"
+    ):
+        trainer(last)
 
 
 def test_a_trainer_whose_init_was_forgotten_says_what_is_missing():

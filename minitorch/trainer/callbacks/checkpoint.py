@@ -189,7 +189,16 @@ def restore(trainer: "Trainer", resume: str | PathLike[str]) -> None:
     """
     if not isinstance(resume, str | PathLike):
         raise ConfigError(f'fit: resume is {resume!r}; give the path of a checkpoint, or "auto" for the newest')
+    if resume in ("last", "latest", "newest", "best"):
+        best = "the path of one of Checkpoint(..., monitor=...).best_files()"
+        remedy = best if resume == "best" else '"auto" for the newest'
+        raise ConfigError(f"fit: resume is {resume!r}; give {remedy}")
     if resume != "auto":
+        if Path(resume).is_dir():
+            raise ConfigError(
+                f'fit: resume is {str(resume)!r}, a folder; give the path of a checkpoint in it, or "auto" for the '
+                "newest in the folder of the Checkpoint callback"
+            )
         snapshot.load(trainer, resume)
         trainer.checkpoint = Path(resume)
         return
