@@ -79,10 +79,11 @@ def _header(folder: Path, record: RunRecord, running: bool) -> str:
     if "elapsed" in state:
         facts.append(_duration(state["elapsed"]))
     facts += [f"seed {last.seed}", f"begun {record.sessions[0].started.replace('T', ' ')[:16]}"]
-    unbroken = [fact.replace(" ", "\N{NO-BREAK SPACE}") for fact in facts]  # a line ends between facts, not in one
+    space = "\N{NO-BREAK SPACE}"  # a line ends between facts, and not in one
+    line = f"{space}· ".join([fact.replace(" ", space) for fact in facts])
     return (
         f'<header><h1>{escape(_name(folder))}</h1><span class="status {tone}">{escape(status)}</span></header>'
-        f'<p class="about">{escape(reason)}</p><p class="about">{escape(" · ".join(unbroken))}</p>'
+        f'<p class="about">{escape(reason)}</p><p class="about">{escape(line)}</p>'
     )
 
 
@@ -195,13 +196,13 @@ def _sessions(sessions: Sequence[Session]) -> str:
         rows.append(
             [
                 (session.started.replace("T", " ")[:19], "d"),
-                (f"{session.from_step:,}", "n"),
+                (f"{session.from_step:,}", "n wide"),
                 ("" if to is None else f"{int(to):,}", "n"),
                 (session.status or "no end noted", ""),
                 (f"{session.host}, process {session.process}", "d"),
             ]
         )
-    return _table(["begun", ("from step", "n"), ("to step", "n"), "ended", "where"], rows)
+    return _table(["begun", ("from step", "n wide"), ("to step", "n"), "ended", "where"], rows)
 
 
 def _facts(facts: Mapping[str, Any]) -> str:
@@ -220,9 +221,15 @@ def _table(heads: Sequence[str | tuple[str, str]], rows: Iterable[Sequence[tuple
     named = [(head, "") if isinstance(head, str) else head for head in heads]
     head = "".join(f'<th class="{kind}">{escape(text)}</th>' for text, kind in named)
     body = "".join(
-        "<tr>" + "".join(f'<td class="{kind}">{escape(text)}</td>' for text, kind in row) + "</tr>" for row in rows
+        "<tr>" + "".join(f'<td class="{kind}">{_words(text, kind)}</td>' for text, kind in row) + "</tr>"
+        for row in rows
     )
     return f'<div class="card"><table><tr>{head}</tr>{body}</table></div>'
+
+
+def _words(text: str, kind: str) -> str:
+    """A text to show; of kind "d", lines end at spaces alone, and not at the hyphens of a date."""
+    return " ".join(f"<span>{escape(word)}</span>" for word in text.split()) if kind == "d" else escape(text)
 
 
 def _section(title: str, content: str) -> str:
