@@ -34,7 +34,8 @@ from minitorch.cpu.threads import parallel
 
 Array = np.ndarray[Any, Any]
 
-ONWARDS, DEFAULTS = 1, 0  # dnnl_unidirectional_left2right; of the flags
+ONWARDS = 1  # dnnl_unidirectional_left2right
+DEFAULTS, OVERWRITE = 0, 1  # of dnnl_rnn_flags_t: gradients of weights are written, not added to what was there
 # DNNL_ARG_SRC_ITER and so on come after those of the layer.
 SRC_H, SRC_C, DST_H, DST_C, WEIGHTS_H = SRC + 1, SRC + 2, DST + 1, DST + 2, WEIGHTS + 1
 DIFF_SRC_H, DIFF_SRC_C, DIFF_DST_H, DIFF_DST_C = DIFF_SRC + 1, DIFF_SRC + 2, DIFF_DST + 1, DIFF_DST + 2
@@ -92,7 +93,7 @@ def backward(
     """The gradients of `forward` for each of its arguments, given `g` (T + 1, N, H) for its result."""
     T = len(x)
     dx, dh, dc = np.empty_like(x), np.empty_like(h), np.empty_like(c)
-    dWx, db, dW = [np.zeros((len(runs), *a.shape), np.float32) for a in (Wx, b, W)]  # oneDNN adds to them
+    dWx, db, dW = [np.empty((len(runs), *a.shape), np.float32) for a in (Wx, b, W)]
     kernels = [_backward_kernel(run.kernel, T, run.at.stop - run.at.start, *Wx.shape) for run in runs]
     packed = _packed(set(kernels), Wx, W, b)
 
@@ -135,7 +136,7 @@ def _forward_kernel(T: int, N: int, inputs: int, columns: int) -> Primitive:
 def _backward_kernel(forward: Primitive, T: int, N: int, inputs: int, columns: int) -> Primitive:
     described = _described(T, N, inputs, columns // 4, chosen)
     gradients = _described(T, N, inputs, columns // 4, plain)[1:]
-    made = primitive("lstm_backward", BACKWARD, *described, *gradients, DEFAULTS, forward=forward)
+    made = primitive("lstm_backward", BACKWARD, *described, *gradients, OVERWRITE, forward=forward)
     assert made is not None
     return made
 
