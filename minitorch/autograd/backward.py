@@ -72,48 +72,43 @@ def walk(
     for other leaves; without `found` they are added to the leaves' `grad`.
     """
     uses = count_uses(root, stop)
-    pending: dict[Node, Any] = {}  # what has arrived at nodes that are used several times
-    own: set[Node] = set()  # those for which it is a sum made here, so that more may be added in place
-    ready = [(root, g, False)]  # nodes, their whole gradient, and whether nobody else holds that array
+    arrived: dict[Node, Any] = {}  # what has arrived at nodes that more will arrive at
+    own: set[Node] = set()  # nodes for which nobody else holds that array
+    ready = [(root, g)]
     keep = retain_grad or create_graph or found is not None
     while ready:
-        node, g, fresh = ready.pop()
+        node, g = ready.pop()
         op = node.op
         if op is None or (stop and node in stop):
             if found is None:
-                accumulate(node, g, box, own=fresh)
+                accumulate(node, g, box, own=node in own)
             elif node in stop:
                 found[node] = g
             continue
-        y = node.y
-        args = node.args
-        parents = node.parents
+        y, args = node.y, node.args
         if create_graph:
             y = wrap(box, y, node)
-            args = [a if p is None else wrap(box, a, p) for a, p in zip(args, parents, strict=True)]
+            args = [a if p is None else wrap(box, a, p) for a, p in zip(args, node.parents, strict=True)]
         if retain_grad and not isinstance(op, Function):  # a Function has its gradients on its outputs
             node.grad = to_keep(g, box)
-        for p, r in zip(parents, op.pullback(g, y, args, node.params, parents), strict=False):
-            if p is None:
-                continue
-            left = uses[p]
-            if left > 1 or p in pending:
-                uses[p] = left - 1
-                if p not in pending:
-                    pending[p] = r
-                    continue
-                if p in own and not create_graph:
-                    pending[p] += r
-                else:
-                    pending[p] = pending[p] + r
+        for p, r in op.pullback(g, y, args, node.params, node.parents):
+            if p not in arrived:
+                if p.op is None and is_fresh(r, op, g, y, args):
                     own.add(p)
-                if left > 1:
-                    continue
-                ready.append((p, pending.pop(p), True))
+            elif create_graph or p not in own or r.size == 1:  # NumPy takes thrice as long to add to one element
+                r = arrived.pop(p) + r
+                own.add(p)
             else:
-                ready.append((p, r, p.op is None and is_fresh(r, op, g, y, args)))
+                arrived[p] += r
+                r = arrived.pop(p)
+            left = uses[p] - 1
+            if left:
+                uses[p] = left
+                arrived[p] = r
+            else:
+                ready.append((p, r))
         if not keep:
-            node.free()
+            node.args = node.params = node.y = None
 
 
 def count_uses(root: Node, stop: frozenset[Node]) -> dict[Node, int]:

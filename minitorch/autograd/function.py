@@ -2,13 +2,13 @@
 
 import copy
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from minitorch.autograd.node import Array, Parents, Value, new_node, wrap
-from minitorch.autograd.primitive import NO_PARAMS, as_array, describe, fit
+from minitorch.autograd.node import NO_PARAMS, Array, Gradients, Node, Parents, Value, recorded, wrap
+from minitorch.autograd.primitive import as_array, describe, fit
 from minitorch.config import Config, using_config
 from minitorch.cuda import is_array, xp_of
 from minitorch.errors import DTypeError, GraphError, ShapeError
@@ -65,14 +65,12 @@ class Function:
         parents = tuple([x.node for x in self.inputs])
         node = None
         if Config.enable_backprop and any(parents):
-            node = new_node(self, arrays, NO_PARAMS, data, parents)
-        outputs = tuple(
-            [wrap(Value.box, y, node and new_node(_PICK, (y,), {"i": i}, y, (node,))) for i, y in enumerate(data)]
-        )
+            node = recorded(Value, self, arrays, NO_PARAMS, data, parents).node
+        outputs = tuple([_output(node, i, y) for i, y in enumerate(data)])
         self.outputs = tuple([weakref.ref(v) for v in outputs])
         return outputs if several else outputs[0]
 
-    def pullback(self, g: "OutputGrads", y: Any, args: Any, params: Any, parents: Parents) -> Sequence[Any]:
+    def pullback(self, g: "OutputGrads", y: Any, args: Any, params: Any, parents: Parents) -> Gradients:
         """Call `backward` with Variables, recording it only where the gradients came as Variables."""
         y = y.data if isinstance(y, Value) else y
         create_graph = any(isinstance(gi, Value) for gi in g.grads.values())
@@ -85,7 +83,7 @@ class Function:
                 f"{self.name}.backward returned {len(gxs)} gradients for {len(parents)} inputs; return one for each "
                 "input, None where there is none"
             )
-        return list(self._fitting(gxs, parents, create_graph))
+        return self._fitting(gxs, parents, create_graph)
 
     def _checked(self, y: Any) -> Array:
         y = as_array(y)
@@ -93,10 +91,9 @@ class Function:
             raise DTypeError(f"{self.name}.forward returned {type(y).__name__}; return an array, or a tuple of arrays")
         return y
 
-    def _fitting(self, gxs: Sequence[Any], parents: Parents, create_graph: bool) -> Iterator[Any]:
+    def _fitting(self, gxs: Sequence[Any], parents: Parents, create_graph: bool) -> Gradients:
         for i, (gx, p, x) in enumerate(zip(gxs, parents, self.inputs, strict=True)):
             if p is None:
-                yield None
                 continue
             if gx is None:
                 gx = xp_of(x.data).zeros_like(x.data)
@@ -107,7 +104,7 @@ class Function:
                     f"{describe(x)}; the shapes must be equal: use sum_to where the forward broadcast"
                 )
             gx = fit(gx, x.data)
-            yield gx if create_graph else gx.data
+            yield p, gx if create_graph else gx.data
 
 
 def _as_values(name: str, inputs: Sequence[Any]) -> tuple[Any, ...]:
@@ -128,6 +125,8 @@ def _as_values(name: str, inputs: Sequence[Any]) -> tuple[Any, ...]:
 class OutputGrads:
     """The gradients that have arrived for the outputs of one Function, by position."""
 
+    size = 1  # adding makes new ones
+
     def __init__(self, grads: dict[int, Any]) -> None:
         self.grads = grads
 
@@ -143,8 +142,12 @@ class _Pick:
 
     name = "output"
 
-    def pullback(self, g: Any, y: Any, args: Any, params: dict[str, Any], parents: Parents) -> Sequence[Any]:
-        return (OutputGrads({params["i"]: g}),)
+    def pullback(self, g: Any, y: Any, args: Any, params: dict[str, Any], parents: Parents) -> Gradients:
+        return ((parents[0], OutputGrads({params["i"]: g})),)  # type: ignore[return-value]
 
 
 _PICK = _Pick()
+
+
+def _output(node: Node | None, i: int, y: Array) -> Any:
+    return recorded(Value.box, _PICK, (y,), {"i": i}, y, (node,)) if node else wrap(Value.box, y, None)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, overload
 
 from minitorch.autograd.backward import gradients
-from minitorch.autograd.node import Array, Node, Parents, Value, leaf, new_node, wrap
+from minitorch.autograd.node import NO_PARAMS, Array, Gradients, Node, Parents, Value, leaf, recorded
 from minitorch.autograd.primitive import Primitive, V
 
 
@@ -51,17 +51,18 @@ class Fused(Primitive):
         y, saved = self.forward(*args, **params)
         return y, {"saved": saved, "params": params}
 
-    def record(self, args: Any, params: dict[str, Any], y: Array, nodes: Sequence[Node | None]) -> Node | None:
-        """The node for this application, or None where no argument that can be differentiated wants a gradient."""
-        parents = tuple([p if i in self.argnums else None for i, p in enumerate(nodes)])
-        return new_node(self, args, params, y, parents) if any(parents) else None
+    def parents(self, nodes: Sequence[Node | None]) -> Parents:
+        """For each argument its node; None where it cannot be differentiated, or wants no gradient."""
+        return tuple([p if i in self.argnums else None for i, p in enumerate(nodes)])
 
-    def pullback(self, g: Any, y: Any, args: Any, params: dict[str, Any], parents: Parents) -> Sequence[Any]:
+    def pullback(self, g: Any, y: Any, args: Any, params: dict[str, Any], parents: Parents) -> Gradients:
         """Run the backward kernel, or under `create_graph` differentiate the reference."""
         if isinstance(g, Value):
-            return self._through_reference(g, args, params["params"], parents)
-        wanted = tuple([p is not None for p in parents])
-        return self.backward(g, y, params["saved"], wanted, *args, **params["params"])
+            grads = self._through_reference(g, args, params["params"], parents)
+        else:
+            wanted = tuple([p is not None for p in parents])
+            grads = list(self.backward(g, y, params["saved"], wanted, *args, **params["params"]))
+        return [(p, r) for p, r in zip(parents, grads, strict=False) if p is not None]
 
     def _through_reference(self, g: Value, args: Any, params: dict[str, Any], parents: Parents) -> list[Any]:
         # The reference is applied to aliases, so that its walk ends there; each alias then stands for its argument.
@@ -76,12 +77,12 @@ class Fused(Primitive):
 class _Alias(Primitive):
     """The identity, as a node of its own."""
 
-    def pullback(self, g: Any, y: Any, args: Any, params: dict[str, Any], parents: Parents) -> Sequence[Any]:
-        return (g,)
+    def pullback(self, g: Any, y: Any, args: Any, params: dict[str, Any], parents: Parents) -> Gradients:
+        return ((parents[0], g),)  # type: ignore[return-value]
 
 
 _ALIAS = _Alias("alias", lambda a: a)
 
 
 def _alias(a: Value) -> Any:
-    return wrap(a.box, a.data, new_node(_ALIAS, (a.data,), {}, a.data, (a.node or leaf(),)))
+    return recorded(a.box, _ALIAS, (a.data,), NO_PARAMS, a.data, (a.node or leaf(),))

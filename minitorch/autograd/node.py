@@ -4,7 +4,7 @@ A node holds arrays and its parent nodes, never a Value, so that no reference cy
 Value of a graph goes, the whole graph goes with it, at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any, ClassVar, Protocol
 
 Array = Any  # a NumPy or CuPy array
@@ -17,8 +17,8 @@ class Op(Protocol):
     def name(self) -> str:
         """What it is called in messages and drawings."""
 
-    def pullback(self, g: Any, y: Any, args: Any, params: dict[str, Any], parents: "Parents") -> Sequence[Any]:
-        """The gradient for each argument, given `g` for the output `y`; None where the parent is None."""
+    def pullback(self, g: Any, y: Any, args: Any, params: dict[str, Any], parents: "Parents") -> "Gradients":
+        """The gradient for each argument that has a parent, beside that parent, given `g` for the output `y`."""
 
 
 class Node:
@@ -44,10 +44,6 @@ class Node:
     grad: Any
     name: str | None
 
-    def free(self) -> None:
-        """Let go of all arrays; the links to the parents stay, so that the graph can still be cut or drawn."""
-        self.args = self.params = self.y = None
-
     def cut(self) -> None:
         """Forget how this was made: from now on it is a leaf."""
         self.op = self.args = self.params = self.y = None
@@ -55,26 +51,16 @@ class Node:
 
 
 Parents = tuple[Node | None, ...]
+NO_PARAMS: dict[str, Any] = {}
+Gradients = Iterable[tuple[Node, Any]]
 
 
-_new = object.__new__
-
-
-def new_node(op: Op | None, args: Any, params: Any, y: Array, parents: Parents) -> Node:
-    """A node without a gradient and a name: a function, since Python calls it in half the time of a constructor."""
-    node: Node = _new(Node)
-    node.op = op
-    node.args = args
-    node.params = params
-    node.y = y
-    node.parents = parents
-    node.grad = node.name = None
-    return node
+_new: Any = object.__new__
 
 
 def leaf() -> Node:
     """A node on which gradients gather."""
-    return new_node(None, (), None, None, ())
+    return recorded(Value, None, (), None, None, ()).node  # type: ignore[no-any-return]
 
 
 class Value:
@@ -100,5 +86,23 @@ def wrap(cls: type[Value], data: Array, node: Node | None) -> Any:
     """A `cls` made of an array and a node as they are, past the checks of its constructor."""
     value = _new(cls)
     value.data = data
+    value.node = node
+    return value
+
+
+def recorded(cls: type[Value], op: Op | None, args: Any, params: Any, y: Array, parents: Parents) -> Any:
+    """A `cls` made of the array `y`, with a node that says how.
+
+    A function that sets what a constructor would, in half its time: every operation pays for it.
+    """
+    node = _new(Node)
+    node.op = op
+    node.args = args
+    node.params = params
+    node.y = y
+    node.parents = parents
+    node.grad = node.name = None
+    value = _new(cls)
+    value.data = y
     value.node = node
     return value

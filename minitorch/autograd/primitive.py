@@ -16,14 +16,13 @@ from typing import Any, Protocol, TypeVar, cast, overload
 
 import numpy as np
 
-from minitorch.autograd.node import Array, Node, Parents, Value, new_node, wrap
+from minitorch.autograd.node import NO_PARAMS, Array, Gradients, Node, Parents, Value, recorded, wrap
 from minitorch.config import Config
 from minitorch.cuda import is_array, xp_of
 from minitorch.errors import DeviceError, DTypeError, GraphError, MinitorchError, ShapeError
 
 Rule = Callable[..., Any]
 V = TypeVar("V", bound=Value)
-NO_PARAMS: dict[str, Any] = {}
 
 
 class PrimitiveFunction(Protocol):
@@ -80,7 +79,8 @@ class Primitive:
             if box is None:
                 return y
             y = as_array(y)
-            return wrap(box, y, self.record(raw, kept, y, nodes) if Config.enable_backprop else None)
+            parents = self.parents(nodes) if Config.enable_backprop else ()
+            return recorded(box, self, raw, kept, y, parents) if any(parents) else wrap(box, y, None)
 
         return apply
 
@@ -88,16 +88,16 @@ class Primitive:
         """Compute the output; returns it and the parameters to keep for the rules."""
         return self.forward(*args, **params), params
 
-    def record(self, args: Any, params: dict[str, Any], y: Array, nodes: Sequence[Node | None]) -> Node | None:
-        """The node for this application, or None where no argument with a rule wants a gradient."""
-        parents = tuple([None if rule is None else p for rule, p in zip(self.vjps, nodes, strict=False)])
-        return new_node(self, args, params, y, parents) if any(parents) else None
+    def parents(self, nodes: Sequence[Node | None]) -> Parents:
+        """For each argument its node; None where it has no rule, or wants no gradient."""
+        return tuple([None if rule is None else p for rule, p in zip(self.vjps, nodes, strict=False)])
 
-    def pullback(self, g: Any, y: Any, args: Any, params: dict[str, Any], parents: Parents) -> Sequence[Any]:
+    def pullback(self, g: Any, y: Any, args: Any, params: dict[str, Any], parents: Parents) -> Gradients:
         """Call the rule of each argument whose gradient is wanted, and undo broadcasting and promotion."""
         return [
-            None if p is None or rule is None else fit(rule(g, y, *args, **params), a)
+            (p, fit(rule(g, y, *args, **params), a))
             for rule, p, a in zip(self.vjps, parents, args, strict=False)
+            if p is not None and rule is not None
         ]
 
     def failure(self, error: Exception, args: Sequence[Any]) -> Exception:
@@ -135,18 +135,18 @@ class Unary(Primitive):
                 y = forward(x)
             except (ValueError, TypeError) as error:
                 raise self.failure(error, (x,)) from error
-            if isinstance(y, np.generic):
-                y = np.asarray(y)
+            if type(y) is not type(x):
+                y = as_array(y)
             n = a.node
             if n is None or not Config.enable_backprop:
                 return wrap(a.box, y, None)
-            return wrap(a.box, y, new_node(self, (x,), NO_PARAMS, y, (n,)))
+            return recorded(a.box, self, (x,), NO_PARAMS, y, (n,))
 
         return apply
 
-    def pullback(self, g: Any, y: Any, args: Any, params: dict[str, Any], parents: Parents) -> Sequence[Any]:
+    def pullback(self, g: Any, y: Any, args: Any, params: dict[str, Any], parents: Parents) -> Gradients:
         """Call the rule; it gives the shape and dtype of its argument."""
-        return (self.vjps[0](g, y, args[0]),)  # type: ignore[misc]
+        return ((parents[0], self.vjps[0](g, y, args[0])),)  # type: ignore[misc, return-value]
 
 
 class Binary(Primitive):
@@ -182,23 +182,24 @@ class Binary(Primitive):
                     y = forward(a, b)
             except (ValueError, TypeError) as error:
                 raise self.failure(error, (a, b)) from error
-            if isinstance(y, np.generic):
-                y = np.asarray(y)
+            if type(y) is not type(x):
+                y = as_array(y)
             if (n is None and m is None) or not Config.enable_backprop:
                 return wrap(box, y, None)
-            return wrap(box, y, new_node(self, (a, b), NO_PARAMS, y, (n, m)))
+            return recorded(box, self, (a, b), NO_PARAMS, y, (n, m))
 
         return apply
 
-    def pullback(self, g: Any, y: Any, args: Any, params: dict[str, Any], parents: Parents) -> Sequence[Any]:
+    def pullback(self, g: Any, y: Any, args: Any, params: dict[str, Any], parents: Parents) -> Gradients:
         """Call the rules whose gradient is wanted, and undo broadcasting and promotion."""
         a, b = args
         p, q = parents
         rule_a, rule_b = self.vjps
-        return (
-            None if p is None else fit(rule_a(g, y, a, b), a),  # type: ignore[misc]
-            None if q is None else fit(rule_b(g, y, a, b), b),  # type: ignore[misc]
-        )
+        if q is None:
+            return ((p, fit(rule_a(g, y, a, b), a)),)  # type: ignore[misc, return-value]
+        if p is not None and a.shape == b.shape and a.dtype is b.dtype:  # so nothing is to be undone
+            return (p, rule_a(g, y, a, b)), (q, rule_b(g, y, a, b))  # type: ignore[misc]
+        return super().pullback(g, y, args, params, parents)
 
 
 class _Each(Sequence[Rule]):

@@ -220,7 +220,7 @@ def _of_backward(nodes: list[Node], layers: dict[Node, str], path: str) -> Origi
         if g is None or not _gradient_is_finite(g):
             continue
         made = node.op.pullback(g, node.y, node.args, node.params, node.parents)  # type: ignore[union-attr]
-        if not all(_gradient_is_finite(r) for r in made):
+        if not all(_gradient_is_finite(r) for _, r in made):
             return Origin("backward", _name(node), layers.get(node, ""), "a finite gradient")
     return Origin("backward", "add", "", f"several gradients of {path}, each of them finite")
 

@@ -275,3 +275,19 @@ def test_flags_can_be_set_by_name():
     """using_config switches recording like no_grad does."""
     with using_config("enable_backprop", False):
         assert not (Variable(np.ones(2)) * 2).requires_grad
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (3,)], ids=str)
+def test_sums_of_gradients_change_no_array_of_others(shape, device):
+    """What arrives at a leaf is added up in an array of its own: not in data, nor in other gradients."""
+    x, b = (Variable(device.put(np.full(shape, value))) for value in (3.0, 5.0))
+    products = x * b
+    y = products + x + x * 2.0 + x + b
+    y.backward(retain_grad=True)
+    np.testing.assert_array_equal(device.get(x.grad.data), np.full(shape, 9.0))
+    np.testing.assert_array_equal(device.get(b.grad.data), np.full(shape, 4.0))
+    for variable, data, grad in ((x, 3.0, 9.0), (b, 5.0, 4.0), (products, 15.0, 1.0), (y, 32.0, 1.0)):
+        np.testing.assert_array_equal(device.get(variable.data), np.full(shape, data))
+        np.testing.assert_array_equal(device.get(variable.grad.data), np.full(shape, grad))
+    x.grad.data[...] = 0.0
+    np.testing.assert_array_equal(device.get(products.grad.data), np.full(shape, 1.0))
