@@ -27,7 +27,7 @@ def matmul(a: Array, b: Array) -> Array:
     work = a.size * b.shape[-1]
     if a.ndim == 2 and work <= SMALL:
         return np.matmul(a, b)
-    count = min(MOST, max(work // IN_TASK, 2 if work >= WORTH_SHARING else 1))
+    count = tasks(work)
     if count < 2 or a.dtype != b.dtype or a.ndim < 2 or a.shape[:-2] != b.shape[:-2] or a.shape[-1] != b.shape[-2]:
         if gemm.takes(a, b):
             gemm.multiply(a, b, out := np.empty((len(a), b.shape[1]), a.dtype))
@@ -40,6 +40,11 @@ def matmul(a: Array, b: Array) -> Array:
     else:
         _share_out_stack(a, b, out, count)
     return out
+
+
+def tasks(work: int) -> int:
+    """Into how many a product of so many multiplications is cut."""
+    return min(MOST, max(work // IN_TASK, 2 if work >= WORTH_SHARING else 1))
 
 
 def _share_out(a: Array, b: Array, out: Array, count: int) -> None:

@@ -64,6 +64,8 @@ cuts = st.fixed_dictionaries(
         "columns.POSITIONS": st.sampled_from([1, 20, 768]),
         "columns.FEWEST": st.sampled_from([1, 192]),
         "columns.SHARED_ROWS": st.sampled_from([1, 32]),
+        "few_places.PLACES": st.sampled_from([0, 0, 1000]),
+        "few_places.WEIGHTS": st.just(0),
         "conv.OUT_CHANNELS": st.sampled_from([1, 128]),
         "conv.COLUMN_ROWS": st.sampled_from([1, 512]),
     }
@@ -92,6 +94,8 @@ CASES = {
     "stride": ((6, 16, 15, 15), (24, 16, 3, 3), Window((3, 3), (2, 2), (1, 1)), 1),
     "large images": ((2, 3, 64, 64), (8, 3, 7, 7), Window((7, 7), (2, 2), (3, 3)), 1),
     "1x1": ((5, 32, 7, 7), (16, 32, 1, 1), Window((1, 1)), 1),
+    "few places": ((2, 128, 7, 7), (64, 128, 3, 3), Window((3, 3), (2, 2), (1, 1)), 1),
+    "few places, many tasks": ((3, 256, 8, 8), (384, 256, 3, 3), Window((3, 3), pad=(1, 1)), 1),
     "many channels": ((1, 256, 7, 7), (256, 256, 3, 3), Window((3, 3), pad=(1, 1)), 1),
     "groups": ((4, 16, 9, 9), (16, 4, 3, 3), Window((3, 3)), 4),
 }

@@ -119,10 +119,12 @@ def test_same_bits_for_any_number_of_threads(name):
 
 
 def test_what_numpy_does_as_fast_is_left_to_it():
-    """Small convolutions, images of few channels where they are the result, and empty batches."""
+    """Small convolutions, images of few channels where they are the result, few places, and empty batches."""
     assert cut("y", (1, 3, 8, 8), (4, 3, 3, 3), Window((3, 3))) is None
     assert cut("x", (64, 3, 28, 28), (32, 3, 3, 3), Window((3, 3))) is None
     assert cut("y", (64, 32, 28, 28), (1, 32, 3, 3), Window((3, 3))) is None
+    few = (16, 512, 2, 2), (512, 512, 3, 3), Window((3, 3), pad=(1, 1))
+    assert [cut(result, *few) for result in "yxW"] == [None] * 3
     x, W, b, g = arrays((0, 32, 9, 9), (32, 32, 3, 3), Window((3, 3)))
     y, gx, gW = all_three(x, W, b, g, Window((3, 3)), 1)
     assert (y.shape, gx.shape) == (g.shape, x.shape)

@@ -45,6 +45,8 @@ WORK = 1 << 25  # in a task at least: multiplications, and 16 for each byte of t
 CHANNELS = 32  # of the result in one task, where it has some of them: a multiple of a vector's length
 LEAST = 1 << 17  # multiplications in all, below which calls take longer than NumPy
 FEW = 8  # channels of a result of images, below which the kernel for it is slow
+PLACES = 64  # in all images together at most, and
+HEAVY = 1 << 20  # weights at least, for which `cpu.few_places` is faster: it moves no weights
 SUMS = 16  # how many times the weights are smaller than the images, where their gradient is added up from parts
 
 
@@ -190,6 +192,8 @@ def _plan(result: str, whole: Geometry, biased: bool) -> Plan | None:
     products = math.prod(whole.y) * math.prod(whole.W[1:])
     channels = whole.W[1] if result == "x" else whole.W[0]
     if products < LEAST or (result != "W" and channels < FEW and whole.groups == 1):
+        return None
+    if whole.groups == 1 and math.prod(whole.W) >= HEAVY and products <= PLACES * math.prod(whole.W):
         return None
     sizes = [4 * math.prod(shape) for shape in (whole.W, whole.x, whole.y)]
     tasks = 1 << min(TASKS, max(1, (products + 16 * sum(sizes)) // WORK)).bit_length() - 1

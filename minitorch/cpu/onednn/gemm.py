@@ -10,12 +10,15 @@ from minitorch.cpu.onednn.library import check, find, on_one_thread
 Array = np.ndarray[Any, Any]
 
 WORK = 1 << 22  # multiplications from which on it is the faster one, by a tenth on a processor with AVX-512,
-ROWS, COLUMNS = 16, 128  # if the result has at least so many of them
+ROWS, COLUMNS = 16, 128  # if the result has at least so many of them;
+LONG, NARROW = 512, 32  # or, where sums are so long, so many columns
 
 
 def takes(a: Array, b: Array) -> bool:
     """Whether oneDNN computes `a @ b`: large matrices of float32, with no gaps in their rows or in their columns."""
-    if a.ndim != 2 or b.ndim != 2 or len(a) < ROWS or b.shape[1] < COLUMNS or len(a) * b.size < WORK:
+    if a.ndim != 2 or b.ndim != 2 or len(a) < ROWS or len(a) * b.size < WORK:
+        return False
+    if b.shape[1] < (NARROW if len(b) >= LONG and b.flags.c_contiguous else COLUMNS):
         return False
     if a.shape[1] != len(b):  # NumPy says what is wrong
         return False
