@@ -1,8 +1,9 @@
-"""sigmoid and relu of large arrays on the host, forward and backward, block by block and by all threads."""
+"""Activations of arrays on the host, forward and backward: of large ones block by block and by all threads."""
 
 from collections.abc import Callable
 from typing import Any
 
+import attrs
 import numpy as np
 
 from minitorch.cpu.threads import parallel
@@ -13,6 +14,47 @@ LARGE = 1 << 15  # elements from which on blocks pay
 BLOCK = 1 << 17  # elements in one task: fewer are done before another thread wakes up
 
 
+@attrs.frozen
+class Activation:
+    """An activation as kernels that write to arrays of the shape and dtype of their arguments.
+
+    Attributes:
+        apply: `apply(z, y)` makes `y` of `z`, which may be the same array; else, with `keeps`, what `slope` needs is
+            left in `z`.
+        slope: `slope(g, kept, dz)` writes the gradient for `z`; `kept` is `y`, or what `apply` has left.
+        keeps: whether `slope` needs something else than `y`.
+    """
+
+    apply: Callable[[Array, Array], object]
+    slope: Callable[[Array, Array, Array], object]
+    keeps: bool = False
+
+
+def _sigmoid(z: Array, y: Array) -> None:
+    """`tanh(z / 2) / 2 + 1 / 2`."""
+    np.multiply(z, 0.5, out=y)
+    np.tanh(y, out=y)
+    y *= 0.5
+    y += 0.5
+
+
+def _sigmoid_slope(g: Array, y: Array, dz: Array) -> None:
+    np.subtract(1, y, out=dz)
+    dz *= y
+    dz *= g
+
+
+def _tanh_slope(g: Array, y: Array, dz: Array) -> None:
+    np.multiply(y, y, out=dz)
+    np.subtract(1, dz, out=dz)
+    dz *= g
+
+
+SIGMOID = Activation(_sigmoid, _sigmoid_slope)
+TANH = Activation(lambda z, y: np.tanh(z, out=y), _tanh_slope)
+RELU = Activation(lambda z, y: np.maximum(z, 0, out=y), lambda g, y, dz: np.multiply(g, y > 0, out=dz))
+
+
 def takes(a: Any, b: Any) -> bool:
     """Whether these are large arrays of the host in C order, of one shape and floating dtype."""
     if not (isinstance(a, np.ndarray) and isinstance(b, np.ndarray)) or a.size < LARGE or a.shape != b.shape:
@@ -20,40 +62,7 @@ def takes(a: Any, b: Any) -> bool:
     return a.dtype == b.dtype and a.dtype.kind == "f" and a.flags.c_contiguous and b.flags.c_contiguous
 
 
-def sigmoid(a: Array) -> Array:
-    """`tanh(a / 2) / 2 + 1 / 2`."""
-
-    def kernel(a: Array, out: Array) -> None:
-        np.multiply(a, 0.5, out=out)
-        np.tanh(out, out=out)
-        out *= 0.5
-        out += 0.5
-
-    return _by_blocks(kernel, a)
-
-
-def sigmoid_slope(g: Array, y: Array) -> Array:
-    """`g * (y * (1 - y))`."""
-
-    def kernel(g: Array, y: Array, out: Array) -> None:
-        np.subtract(1, y, out=out)
-        out *= y
-        out *= g
-
-    return _by_blocks(kernel, g, y)
-
-
-def relu(a: Array) -> Array:
-    """`max(a, 0)`."""
-    return _by_blocks(lambda a, out: np.maximum(a, 0, out=out), a)
-
-
-def relu_slope(g: Array, y: Array) -> Array:
-    """`g` where `y` is above 0, else 0."""
-    return _by_blocks(lambda g, y, out: np.multiply(g, y > 0, out=out), g, y)
-
-
-def _by_blocks(kernel: Callable[..., Any], *arrays: Array) -> Array:
+def by_blocks(kernel: Callable[..., object], *arrays: Array) -> Array:
     """Call `kernel(*blocks, out)` for each block of the arrays; returns the array of the outs."""
     result = np.empty_like(arrays[0])
     flat = [a.reshape(-1) for a in (*arrays, result)]

@@ -5,6 +5,7 @@ takes many times longer, and the bits depend on the number of threads. Here a pr
 nothing for it, and the cut depends on the shapes alone. Where oneDNN is installed it computes the large ones.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -47,19 +48,36 @@ def tasks(work: int) -> int:
     return min(MOST, max(work // IN_TASK, 2 if work >= WORTH_SHARING else 1))
 
 
+def multiplier(a: Array, b: Array) -> Callable[..., None]:
+    """A function `f(a, b, out, add=False)` for these matrices or parts of them: it writes `a @ b` to `out`, or adds it.
+
+    To be chosen before the work is shared out to tasks, in which it computes on the thread that calls it: whether
+    oneDNN is used is a flag of the thread that asks.
+    """
+    return gemm.multiply if gemm.takes(a, b) else multiply
+
+
+def multiply(a: Array, b: Array, out: Array, *, add: bool = False) -> None:
+    """Write `a @ b` to `out`, or `add` it, by NumPy."""
+    if add:
+        out += np.matmul(a, b)
+    else:
+        np.matmul(a, b, out=out)
+
+
 def _share_out(a: Array, b: Array, out: Array, count: int) -> None:
     """Cut the longer axis of `out`."""
     m, n = out.shape
-    multiply = gemm.multiply if gemm.takes(a, b) else np.matmul
+    into = multiplier(a, b)
     cuts = [max(m, n) * i // count // ALIGNED * ALIGNED for i in range(count)] + [max(m, n)]
 
     def columns(i: int) -> None:
         at = slice(cuts[i], cuts[i + 1])
-        multiply(a, b[:, at], out[:, at])
+        into(a, b[:, at], out[:, at])
 
     def rows(i: int) -> None:
         at = slice(cuts[i], cuts[i + 1])
-        multiply(a[at], b, out[at])
+        into(a[at], b, out[at])
 
     parallel(columns if n >= m else rows, count)
 

@@ -6,7 +6,7 @@ from typing import Any
 from minitorch.functions.activation import gelu, relu, sigmoid
 from minitorch.functions.elementary import tanh
 from minitorch.ops import linalg
-from minitorch.ops.linear_activation import linear_activation
+from minitorch.ops import linear as ops
 from minitorch.variable import Variable, as_variable
 
 
@@ -40,8 +40,6 @@ def linear(x: Any, W: Any, b: Any = None, activation: Callable[[Any], Variable] 
     Raises:
         ShapeError: the shapes do not fit.
     """
-    a, act = as_variable(x), None if activation is None else FUSED.get(activation)
-    if act is not None and b is not None:
-        return linear_activation(a, W, b, act=act)
-    y = linalg.linear(a, W, b)
-    return y if activation is None else activation(y)
+    act = None if activation is None else FUSED.get(activation)
+    y: Variable = ops.linear(as_variable(x), W, b, act=act)
+    return y if activation is None or act is not None else activation(y)

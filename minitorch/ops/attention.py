@@ -40,9 +40,7 @@ def _forward(
     q: Array, k: Array, v: Array, allowed: Array | None, noise: Array | None, *, scale: float
 ) -> tuple[Array, Any]:
     if on_host.takes(q, k, v):
-        bar = None if allowed is None else _bar(allowed, q.dtype)
-        blind = allowed is not None and not allowed.any(axis=-1).all()
-        return on_host.forward(q, k, v, bar, allowed if blind else None, noise, scale)
+        return on_host.forward(q, k, v, allowed, noise, scale)
     if kernels.takes(q, k, v):  # heads are often views between which products would copy them again and again
         q, k, v = (kernels.contiguous(a) for a in (q, k, v))
         p = matmul(q, _turned(k))

@@ -177,7 +177,7 @@ def sigmoid(a: Array) -> Array:
     if kernels.takes(a):
         return kernels.bias_activation(kernels.contiguous(a), None, "sigmoid")
     if on_host.takes(a, a):
-        return on_host.sigmoid(a)
+        return on_host.by_blocks(on_host.SIGMOID.apply, a)
     y = xp_of(a).tanh(a * 0.5)  # of tanh, because exp(-a) overflows
     y *= 0.5
     y += 0.5
@@ -188,7 +188,7 @@ def _sigmoid_rule(g: Any, y: Any, a: Any) -> Any:
     if kernels.takes(g, y):
         return _slope_on_device(g, y, "sigmoid")
     if on_host.takes(g, y):
-        return on_host.sigmoid_slope(g, y)
+        return on_host.by_blocks(on_host.SIGMOID.slope, g, y)
     return g * (y * (1 - y))
 
 
@@ -197,14 +197,14 @@ sigmoid.defvjp(_sigmoid_rule)
 
 @primitive
 def relu(a: Array) -> Array:
-    return on_host.relu(a) if on_host.takes(a, a) else xp_of(a).maximum(a, 0)
+    return on_host.by_blocks(on_host.RELU.apply, a) if on_host.takes(a, a) else xp_of(a).maximum(a, 0)
 
 
 def _relu_rule(g: Any, y: Any, a: Any) -> Any:
     if kernels.takes(g, y):
         return _slope_on_device(g, y, "relu")
     if on_host.takes(g, y):
-        return on_host.relu_slope(g, y)
+        return on_host.by_blocks(on_host.RELU.slope, g, y)
     return g * (y > 0)
 
 

@@ -38,7 +38,7 @@ def _backward(
     if kernels.takes(x, gamma, beta):
         return _backward_on_device(kernels.contiguous(g), wanted, kernels.contiguous(x), gamma, *saved)
     if on_host.takes(x, gamma, beta):
-        return on_host.backward(g, saved, gamma)
+        return on_host.backward(g, saved, x, gamma)
     z, inverse = saved
     dx = dgamma = None
     if wanted[1]:

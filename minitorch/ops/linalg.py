@@ -69,27 +69,6 @@ def _matmul_rule_b(g: Any, y: Any, a: Any, b: Any) -> Any:
 matmul.defvjp(_matmul_rule_a, _matmul_rule_b)
 
 
-@primitive
-def linear(x: Array, W: Array, b: Array | None) -> Array:
-    """`x @ W + b` over the last axis of `x` (..., I), with W (I, O) and b (O,) or None."""
-    check_fit(x, W, b)
-    y = product(as_rows(x), W)  # one product of matrices, where a stack of them would be many small ones
-    if b is not None:
-        add_bias(y, b)
-    return y if x.ndim == 2 else y.reshape((*x.shape[:-1], W.shape[1]))
-
-
-def check_fit(x: Array, W: Array, b: Array | None) -> None:
-    """Raise ShapeError unless `linear` can be applied to these arrays."""
-    if x.ndim < 1 or W.ndim != 2 or x.shape[-1] != W.shape[0]:
-        raise ShapeError(
-            f"linear: x {x.shape} does not fit W {W.shape}; the last axis of x must equal the first of W, (in_size, "
-            "out_size): flatten x, or make the layer for this in_size"
-        )
-    if b is not None and b.shape != (W.shape[1],):
-        raise ShapeError(f"linear: b {b.shape} does not fit W {W.shape}; b must have shape ({W.shape[1]},)")
-
-
 def add_bias(y: Array, b: Array) -> None:
     """Add b (C,) to the channels of y (N, C, ...), in place."""
     if kernels.takes(y, b):
@@ -108,10 +87,3 @@ def bias_gradient(g: Any) -> Any:
 def as_rows(x: Any) -> Any:
     """See x (..., I) as a matrix (rows, I)."""
     return x if x.ndim == 2 else x.reshape((math.prod(x.shape[:-1]), x.shape[-1]))
-
-
-linear.defvjp(
-    lambda g, y, x, W, b: matmul(as_rows(g), W.T).reshape(x.shape),
-    lambda g, y, x, W, b: matmul(as_rows(x).T, as_rows(g)),
-    lambda g, y, x, W, b: bias_gradient(as_rows(g)),
-)

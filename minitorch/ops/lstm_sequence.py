@@ -11,7 +11,7 @@ from minitorch.cpu import lstm as on_host
 from minitorch.cpu.onednn import lstm as by_onednn
 from minitorch.cuda import kernels, xp_of
 from minitorch.cuda import lstm as on_device
-from minitorch.ops.linalg import as_rows, bias_gradient, check_fit, linear, matmul
+from minitorch.ops.linear import check_fit, linear
 from minitorch.ops.recurrent import lstm_cell
 from minitorch.ops.shape import concat
 
@@ -35,9 +35,9 @@ def _forward(x: Array, Wx: Array, b: Array, h: Array, c: Array, W: Array) -> tup
     check_fit(x, Wx, b)
     if xp_of(x) is np and by_onednn.takes(x, Wx, b, h, c, W):
         return by_onednn.forward(x, Wx, b, h, c, W)
-    a = linear(x, Wx, b)
+    a, kept = linear.forward(x, Wx, b)
     y, saved = _walk(a, h, c, W)
-    return y, (a, saved)
+    return y, (a, kept, saved)
 
 
 def _walk(a: Array, h: Array, c: Array, W: Array) -> tuple[Array, Any]:
@@ -63,12 +63,9 @@ def _backward(
 ) -> tuple[Array | None, ...]:  # fmt: skip
     if isinstance(saved, list):
         return by_onednn.backward(g, saved, x, Wx, b, h, c, W)
-    a, saved = saved
+    a, kept, saved = saved
     da, dh, dc, dW = _walk_back(g, y, saved, (True, *wanted[3:]), a, h, c, W)
-    rows = as_rows(da)
-    dx = matmul(rows, Wx.T).reshape(x.shape) if wanted[0] else None
-    dWx = matmul(as_rows(x).T, rows) if wanted[1] else None
-    grads = dx, dWx, bias_gradient(rows) if wanted[2] else None, dh, dc, dW
+    grads = *linear.backward(da, a, kept, wanted[:3], x, Wx, b), dh, dc, dW
     return tuple([None if d is None else fit(d, of) for d, of in zip(grads, (x, Wx, b, h, c, W), strict=True)])
 
 

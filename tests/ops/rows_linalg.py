@@ -17,8 +17,4 @@ ROWS = [
     Row("matmul", linalg.matmul, [(4,), (2, 4, 3)]),
     Row("matmul", linalg.matmul, [(1, 1), (1, 1)]),
     Row("matmul", lambda a: linalg.matmul(a, a), [(3, 3)], note="with itself"),
-    Row("linear", linalg.linear, [(4, 3), (3, 2), (2,)]),
-    Row("linear", linalg.linear, [(2, 4, 3), (3, 2), (2,)]),
-    Row("linear", linalg.linear, [(3,), (3, 2), (2,)]),
-    Row("linear", lambda x, W: linalg.linear(x, W, None), [(4, 3), (3, 2)], note="no bias"),
 ]

@@ -131,7 +131,7 @@ MLP_STEP = [
     "cross_entropy_small",
     "ones",  # the gradient of the loss
     "cross_entropy_backward",
-    "cublasGemmEx", "cublasGemmEx", "activation_backward_bias",  # of h, of W, of b
+    "activation_backward_bias", "cublasGemmEx", "cublasGemmEx",  # of b, of h, of W
     "activation_backward_bias", "cublasGemmEx",  # of the sigmoid and of b, of W
     "sgd_update",
 ]  # fmt: skip

@@ -31,6 +31,22 @@ def backward(kind: str, g: Array, a: Array) -> Array:
     return _by_blocks(kind, {SRC: a, DIFF_DST: g}, DIFF_SRC)
 
 
+def apply(kind: str, z: Array, y: Array) -> None:
+    """Write the activation `kind` of z to y, which may be z, on this thread; see `cpu.activation.Activation`."""
+    if z.flags.c_contiguous and y.flags.c_contiguous:
+        _primitive(kind, DST, z.size).run({SRC: z, DST: y})
+    else:
+        y[...] = forward(kind, z.copy())
+
+
+def slope(kind: str, g: Array, z: Array, dz: Array) -> None:
+    """Write `g` times the slope of the activation `kind` at z to dz, on this thread."""
+    if g.flags.c_contiguous and z.flags.c_contiguous and dz.flags.c_contiguous:
+        _primitive(kind, DIFF_SRC, z.size).run({SRC: z, DIFF_DST: g, DIFF_SRC: dz})
+    else:
+        dz[...] = backward(kind, g, z.copy())
+
+
 def _by_blocks(kind: str, arrays: dict[int, Array], out: int) -> Array:
     """Run the primitive for `kind` on each block of the arrays; returns what it writes as `out`."""
     result = np.empty_like(arrays[SRC])

@@ -27,8 +27,8 @@ def takes(a: Array, b: Array) -> bool:
     return Config.use_onednn and find().library is not None
 
 
-def multiply(a: Array, b: Array, out: Array) -> None:
-    """Write `a @ b` to `out`, the rows of which have no gaps; on the thread that calls.
+def multiply(a: Array, b: Array, out: Array, *, add: bool = False) -> None:
+    """Write `a @ b` to `out`, the rows of which have no gaps, or `add` it; on the thread that calls.
 
     a and b: matrices that `takes` takes, or some of their rows and columns.
     """
@@ -36,8 +36,8 @@ def multiply(a: Array, b: Array, out: Array) -> None:
     (turned_a, step_a), (turned_b, step_b) = [form for form in (_form(a), _form(b)) if form is not None]
     with on_one_thread:
         status = find().library.dnnl_sgemm(
-            turned_a, turned_b, *out.shape, a.shape[1], 1.0, a.ctypes.data, step_a, b.ctypes.data, step_b, 0.0,
-            out.ctypes.data, out.strides[0] // out.itemsize,
+            turned_a, turned_b, *out.shape, a.shape[1], 1.0, a.ctypes.data, step_a, b.ctypes.data, step_b,
+            float(add), out.ctypes.data, out.strides[0] // out.itemsize,
         )  # fmt: skip
     check(status, f"dnnl_sgemm of {a.shape} and {b.shape}")
 
