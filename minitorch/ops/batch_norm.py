@@ -7,6 +7,7 @@ from minitorch.autograd.fused import Fused
 from minitorch.autograd.node import Array
 from minitorch.autograd.primitive import fit
 from minitorch.cpu.blocks import in_blocks
+from minitorch.cpu.lines import sum_lines, sum_products
 from minitorch.cuda import kernels, xp_of
 
 
@@ -21,15 +22,14 @@ def moments(x: Array) -> tuple[Array, Array]:
     sums = xp.empty(x.shape[:2], dtype)
 
     def add(sums: Array, x: Array) -> None:
-        x.sum(axis=2, dtype=dtype, out=sums)
+        sum_lines(x, sums)
 
     in_blocks(add, sums, x)
     mean = sums.sum(axis=0) / count
 
     def add_squares(sums: Array, x: Array) -> None:
         d = x - mean[:, None]
-        d *= d
-        d.sum(axis=2, out=sums)
+        sum_products(d, d, sums)
 
     in_blocks(add_squares, sums, x)
     return mean, sums.sum(axis=0) / count
@@ -116,10 +116,8 @@ def _backward_parameters(g: Array, x: Array, mean: Array) -> tuple[Array, Array]
     sums = xp.empty((len(x), 2, x.shape[1]), dtype)
 
     def add(sums: Array, g: Array, x: Array) -> None:
-        g.sum(axis=2, dtype=dtype, out=sums[:, 1])
-        d = x - mean[:, None]
-        d *= g
-        d.sum(axis=2, out=sums[:, 0])
+        sum_lines(g, sums[:, 1])
+        sum_products(x - mean[:, None], g, sums[:, 0])
 
     in_blocks(add, sums, g, x)
     total = sums.sum(axis=0)

@@ -8,6 +8,8 @@ import numpy as np
 from minitorch.autograd.node import Array
 from minitorch.autograd.primitive import describe, primitive
 from minitorch.cpu import matmul as on_host
+from minitorch.cpu.blocks import in_blocks
+from minitorch.cpu.lines import sum_lines
 from minitorch.cuda import gemm, is_array, kernels, xp_of
 from minitorch.errors import DTypeError, ShapeError
 
@@ -81,7 +83,11 @@ def bias_gradient(g: Any) -> Any:
     """The sum of g (N, C, ...) for each channel, (C,)."""
     if kernels.takes(g):
         return kernels.bias_activation_backward(kernels.contiguous(g), None, None, "none", bias=True)[1]
-    return g.sum(axis=(0, *range(2, g.ndim)))
+    if not isinstance(g, np.ndarray) or g.ndim < 3 or g.dtype.kind != "f":
+        return g.sum(axis=(0, *range(2, g.ndim)))
+    sums = np.empty(g.shape[:2], np.result_type(g, np.float32))
+    in_blocks(sum_lines, g.reshape(*g.shape[:2], math.prod(g.shape[2:])), sums)
+    return sums.sum(axis=0).astype(g.dtype, copy=False)
 
 
 def as_rows(x: Any) -> Any:
