@@ -5,6 +5,8 @@ time call `loss.unchain_backward()` after `loss.backward()`: the steps that foll
 state is no Parameter and in no file of weights; it moves with the layer, and is in its `state_dict`, so that a
 checkpoint in the middle of a sequence goes on from there, by the numbers alone. A Trainer whose sequences begin with an
 epoch resets it in `on_epoch_start` where `state.batch` is 0, since that hook also begins an epoch that is resumed.
+`CudaGraph` captures such steps; where `training_step` begins with `h.unchain()`, several are one launch, while a hook
+`on_batch_end` that cuts the loss makes it one launch a step.
 """
 
 from typing import Any, ClassVar

@@ -14,6 +14,7 @@ from minitorch.random import RandomState
 from minitorch.resident import LaterBatch
 from minitorch.trainer import batches
 from minitorch.trainer.callback import overrides
+from minitorch.trainer.carried import CarriedState
 from minitorch.trainer.metrics import RunningMeans
 from minitorch.variable import Variable
 
@@ -35,7 +36,10 @@ class Counters:
         batch: the number of the batch, for the gather.
         order: the order of the epoch, at a place of its own; None where batches are not gathered by the graph.
         source: what was copied to `order`.
+        carried: what the model carries from step to step; None where it carries nothing.
     """
+
+    carried: CarriedState | None
 
     step: DeviceScalar = attrs.field(factory=lambda: DeviceScalar(0, np.int64))
     batch: DeviceScalar = attrs.field(factory=lambda: DeviceScalar(0, np.int64))
@@ -77,6 +81,9 @@ class CapturedBatch:
         counters: those of the run.
         steps: how many batches one graph does, one after the other; more than one only if it gathers them.
 
+    Attributes:
+        left: what the model carries after the step, by path.
+
     Raises:
         DeviceError: it cannot be captured; the message says why.
     """
@@ -92,8 +99,14 @@ class CapturedBatch:
         self._seed, self._draw_after, self._draws = before.seed, before.draw, False
         self._loss: Variable | None = None
         self._numbers = step_numbers(trainer)
+        self._found: dict[str, Variable] = {}  # what the model carries before the step, and after it
+        self.left: dict[str, Variable] = {}
         self._graph = CapturedStep(lambda: self._work(trainer, before))
-        with without_traces(trainer) as traces, trainer.means.captured() as logged:
+        with (
+            without_traces(trainer) as traces,
+            trainer.means.captured() as logged,
+            carrying_on(counters.carried) as self._found,
+        ):
             self._graph.capture()
         self._logged, self._updates = list(logged), traces
         self._sums = trainer.means.sums
@@ -101,6 +114,17 @@ class CapturedBatch:
         self._grads = gradients(trainer)
         self._places = [(param, param.data, param.node) for param in trainer.model.params()]
         self._kept = callback_arrays(trainer)
+
+    @property
+    def carried(self) -> CarriedState | None:
+        """What the model carries from step to step."""
+        return self._counters.carried
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the next step can be of the same kind: the model carries after this one what it carried before."""
+        found = {path: value.data for path, value in self._found.items()}
+        return found.keys() == self.left.keys() and all(found[k] is value.data for k, value in self.left.items())
 
     @property
     def loss(self) -> Variable:
@@ -162,6 +186,8 @@ class CapturedBatch:
         """Count on the host what the step under way counts there while it computes."""
         if trainer.state.waiting or trainer.accumulation.batches > 1:
             trainer.accumulation.weight(self._size)
+        if self.carried is not None:
+            self.carried.carry(self.left)
         trainer.means.logged = self._loss
         now = random.get_state()
         random.set_state(RandomState(now.seed, now.step, self._draw_after))
@@ -182,6 +208,8 @@ class CapturedBatch:
                     self._loss = self._stepper(trainer, batch)
                 trainer.means.add("loss", self._loss.data)
                 trainer.means.flush()
+                if counters.carried is not None:
+                    self.left = counters.carried.take()
                 self._draw_after = random.get_state().draw
                 if self._gathers is not None:
                     numbers = counters.batch.array
@@ -194,6 +222,17 @@ class CapturedBatch:
             for number in self._numbers:
                 number.place = 0
         return self._loss.data  # type: ignore[union-attr]
+
+
+@contextmanager
+def carrying_on(carried: CarriedState | None) -> Iterator[dict[str, Variable]]:
+    """Have the model carry from its places inside, and afterwards too, whatever it is left with; gives what it has."""
+    start = {} if carried is None else carried.take()
+    try:
+        yield start
+    finally:
+        if carried is not None:
+            carried.carry(start)
 
 
 @contextmanager
@@ -219,7 +258,8 @@ def difference(trainer: "Trainer", captured: CapturedBatch, stepper: "Stepper", 
 
     Afterwards everything is as before.
     """
-    arrays, grads = state_arrays(trainer), gradients(trainer)
+    arrays, grads, carried = state_arrays(trainer), gradients(trainer), captured.carried
+    arrays += [] if carried is None else carried.arrays
     arrays += [grad.data for _, grad in grads] if trainer.state.waiting else []
     arrays += [] if trainer.means.sums is None else [trainer.means.sums]
     before, means = [a.copy() for a in arrays], trainer.means
@@ -231,8 +271,10 @@ def difference(trainer: "Trainer", captured: CapturedBatch, stepper: "Stepper", 
     trainer.means = RunningMeans()
     trainer.means.size = means.size
     try:
-        with without_traces(trainer):
+        with without_traces(trainer), carrying_on(carried):
             loss = stepper(trainer, batches.gathered(batch)).data
+            if carried is not None:
+                carried.take()
     finally:
         trainer.means = means
     changed = [a for a in arrays if a is not means.sums]

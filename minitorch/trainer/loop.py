@@ -147,7 +147,7 @@ class Loop:
 
 def started(trainer: "Trainer", batch: Any) -> Any:
     """`batch` as the callbacks leave it; its samples are counted."""
-    batch = trainer.hooks.start_batch(trainer, batch)
+    batch = trainer.hooks.start_batch(trainer, batches.gathered(batch))  # the loader may be that of captured steps
     trainer.means.size = batches.size(batch)
     return batch
 

@@ -120,13 +120,10 @@ def _matrices(x: tuple[int, int, int, int], rows: int, columns: int, batch: int)
 
 def _array_with(address: int, size: int) -> Array:
     """The bytes of the one live array of the device that holds all `size` bytes at `address`."""
-    for owner in traffic.owners():
-        a = owner._np
-        flat = a.transpose(sorted(range(a.ndim), key=lambda i: -a.strides[i])).reshape(-1).view(np.uint8)
-        start = flat.ctypes.data
-        if start <= address and address + size <= start + flat.nbytes:
-            return flat
-    raise AssertionError(f"cuBLAS was given {size} bytes at {address:#x}, which lie in no array of the device")
+    owner = traffic.owner_of(address, size)
+    assert owner is not None, f"cuBLAS was given {size} bytes at {address:#x}, which lie in no array of the device"
+    a = owner._np
+    return a.transpose(sorted(range(a.ndim), key=lambda i: -a.strides[i])).reshape(-1).view(np.uint8)
 
 
 @contextmanager

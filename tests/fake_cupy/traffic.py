@@ -113,12 +113,13 @@ def capturing() -> bool:
     return capture() is not None
 
 
-live: dict[int, Any] = {}  # by id, weak references to all arrays that own memory
+live: dict[int, Any] = {}  # by id, of all arrays that own memory a weak reference and the addresses where that is
 
 
 def adopted(array: Any) -> None:
     """Note an array that owns memory; under a capture its memory belongs to the graph."""
-    live[id(array)] = weakref.ref(array)
+    start = array._np.__array_interface__["data"][0]
+    live[id(array)] = weakref.ref(array), start, start + array._np.nbytes
     inside = capture()
     if inside is not None:
         inside.made(array)
@@ -131,7 +132,15 @@ def dropped(array: Any) -> None:
 
 def owners() -> list[Any]:
     """All arrays that own memory now."""
-    return [a for a in (reference() for reference in list(live.values())) if a is not None]
+    return [a for a in (reference() for reference, _, _ in list(live.values())) if a is not None]
+
+
+def owner_of(address: int, size: int) -> Any:
+    """The array that owns all `size` bytes at `address`, or None."""
+    for reference, start, end in list(live.values()):
+        if start <= address and address + size <= end and (owner := reference()) is not None:
+            return owner
+    return None
 
 
 def product(name: str, dtypes: list[Any]) -> None:

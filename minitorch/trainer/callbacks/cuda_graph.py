@@ -13,6 +13,7 @@ from minitorch.resident import LaterBatch
 from minitorch.trainer import batches, captured
 from minitorch.trainer.callback import Callback, Phase, in_order, users_of
 from minitorch.trainer.captured import INSIDE, CapturedBatch, Counters, numbers_now
+from minitorch.trainer.carried import CarriedState
 from minitorch.trainer.settings import at_least
 from minitorch.trainer.step import train_step
 
@@ -73,6 +74,9 @@ class CudaGraph(Callback):
     together, or until somebody reads metrics or state. Short batches, and what cannot be captured, are done eagerly:
     then a line on stderr says why. `trainer.explain()` tells what is inside the graph.
 
+    What a model carries from one step to the next, such as the state of an LSTM, each step takes up and leaves as
+    numbers: gradients go back to the beginning of the step. A state that is set or reset in between is noticed.
+
     A step must do the same device work each time. What Python decides in it, with numbers that change, is decided once;
     reading `trainer.state` in it is noticed, other such numbers are not.
 
@@ -97,12 +101,13 @@ class CudaGraph(Callback):
     _several: bool = attrs.field(default=False, init=False, repr=False)
     _held: list[Held] = attrs.field(factory=list, init=False, repr=False)
     _holder: Seen | None = attrs.field(default=None, init=False, repr=False)
+    _carried: CarriedState | None = attrs.field(default=None, init=False, repr=False)
     _inside: str | None = attrs.field(default=None, init=False, repr=False)
 
     def on_fit_start(self, trainer: "Trainer") -> None:
         """Forget an earlier run."""
         self._stepper = self.reason = self._inside = None
-        self._kinds, self._held, self._counters = {}, [], None
+        self._kinds, self._held, self._counters, self._carried = {}, [], None, None
 
     def on_epoch_start(self, trainer: "Trainer") -> None:
         """Take the place of the stepper, now that all other callbacks have begun."""
@@ -113,6 +118,7 @@ class CudaGraph(Callback):
         if self.reason is not None:
             self._give_up(self.reason)
             return
+        self._carried = CarriedState.of(trainer.model)
         loader = trainer.train_loader
         resident = getattr(loader, "resident", lambda: None)()
         if resident is not None and not self._on_host(trainer, "on_batch_start"):
@@ -136,7 +142,8 @@ class CudaGraph(Callback):
     def step(self, trainer: "Trainer", batch: Any) -> "Variable":
         """Do `batch` by a graph if there is one, or can be; else eagerly."""
         if self._held:
-            if isinstance(batch, LaterBatch) and batch.follows(self._held[-1].batch):
+            untouched = self._carried is None or self._carried.is_taken()
+            if untouched and isinstance(batch, LaterBatch) and batch.follows(self._held[-1].batch):
                 return self._hold(trainer, batch)
             self._release(trainer)
         if isinstance(batch, LaterBatch) and not batch.is_full:  # a short one, which the kernel finds by its start only
@@ -156,7 +163,10 @@ class CudaGraph(Callback):
                     seen.one = seen.several = None  # it is captured anew, after this batch is done eagerly
                 seen.eager += 1
         self._release(trainer)
-        return self._stepper(trainer, batches.gathered(batch))  # type: ignore[no-any-return]
+        loss = self._stepper(trainer, batches.gathered(batch))
+        if self._carried is not None and self.reason is None:
+            self._carried.reserve()
+        return loss  # type: ignore[no-any-return]
 
     def describe(self, trainer: "Trainer") -> list[str]:
         """What is inside the graph, or why there is none."""
@@ -165,12 +175,13 @@ class CudaGraph(Callback):
             return [f"CudaGraph: steps run eagerly: {reason}"]
         return [f"CudaGraph: {self._inside or 'nothing is captured yet'}"]
 
-    def _contents(self, trainer: "Trainer") -> str:
+    def _contents(self, trainer: "Trainer", one: CapturedBatch) -> str:
         order = in_order(trainer, trainer.callbacks)
         before, after = ([f"{hook} of {type(who).__name__}" for who in users_of(hook, order)] for hook in INSIDE)
         optimizers = " and ".join(type(optimizer).__name__ for optimizer in trainer.optimizers.values())
         parts = ["gather of the batch"] if self._loader is not None else []
         parts += ["forward", "backward", *before, f"update by {optimizers}", *after, "sums of logged values"]
+        parts += [f"{path} for the next step" for path in one.left]
         most = f"up to {self.steps} steps" if self._several and self.steps > 1 else "one step"
         return f"inside the graph are {', '.join(parts)}; a launch does {most}"
 
@@ -182,18 +193,16 @@ class CudaGraph(Callback):
         full = update.full or size * update.batches
         if update.due and update.samples + size != full:
             return None
-        draw = random.get_state().draw
+        draw, carried = random.get_state().draw, self._carried and self._carried.signature()
         scaled = scale if isinstance(scale, int | float) else id(scale)
-        return captured.shape_of(batch), trainer.state.waiting > 0, update.due, size / full, draw, scaled
+        return captured.shape_of(batch), trainer.state.waiting > 0, update.due, size / full, draw, scaled, carried
 
     def _capture(self, trainer: "Trainer", batch: Any, seen: Seen) -> None:
         """Make the graphs, and do `batch` by a replay that is compared with an eager one."""
         model = trainer.model
         if any(xp_of(param.data) is np for param in model.params()):
             return self._give_up("the model is on the host; CudaGraph needs DevicePlacement on a GPU")
-        if carried := model.carried():
-            return self._give_up(f"the model carries {', '.join(carried)} from one step to the next")
-        self._counters = Counters() if self._counters is None else self._counters
+        self._counters = Counters(self._carried) if self._counters is None else self._counters
         try:
             for optimizer in trainer.optimizers.values():
                 optimizer.refresh()
@@ -207,8 +216,8 @@ class CudaGraph(Callback):
                 )
         except Exception as error:  # whatever it is, if it is no matter of the capture the eager step raises it again
             return self._give_up(str(error))
-        seen.one, self._inside = one, self._contents(trainer)
-        if self._several and self.steps > 1:
+        seen.one, self._inside = one, self._contents(trainer, one)
+        if self._several and self.steps > 1 and one.goes_on:
             seen.several = CapturedBatch(trainer, self._stepper, batch, self._counters, self.steps)
         one.count(trainer)
         one.replay(trainer, batch, trainer.state.step, [numbers_now(trainer)])
@@ -218,6 +227,8 @@ class CudaGraph(Callback):
         """Do `batch` by its graph, or hold it back until there are as many as one launch does."""
         assert seen.one is not None
         step = trainer.state.step
+        if self._carried is not None:
+            self._carried.take()
         seen.one.count(trainer)
         if seen.several is None:
             seen.one.replay(trainer, batch, step, [numbers_now(trainer)])
@@ -260,7 +271,7 @@ class CudaGraph(Callback):
                 trainer.stepper = self._stepper
             if self._loader is not None:
                 self._loader.deferring, self._loader = False, None
-            self._kinds, self._counters = {}, None  # which gives back the memory of the graphs
+            self._kinds, self._counters, self._carried = {}, None, None  # which gives back the memory of the graphs
 
     def _reason_now(self, trainer: "Trainer") -> str | None:
         """Why steps cannot be captured, as far as the callbacks tell."""
