@@ -7,7 +7,7 @@ from minitorch import Callback, DataLoader, Trainer
 from minitorch.datasets import ArrayDataset
 from minitorch.models import MLP
 from minitorch.optimizers import SGD
-from minitorch.trainer.callback import HOOKS
+from minitorch.trainer.callback import HOOKS, Phase
 
 
 def samples(n=20, seed=0):
@@ -81,5 +81,5 @@ def at(hook, action, *, phase=None):
 
     members = {hook: run}
     if phase is not None:
-        members["phase"] = phase
+        members["phase"] = Phase(phase)
     return type("At", (Callback,), members)()
