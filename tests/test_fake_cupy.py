@@ -5,9 +5,11 @@ import gc
 import inspect
 import operator
 import pickle
+import re
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fake_cupy
+import minitorch
 from fake_cupy import TransferError, counting, cupy, no_transfers
-from fake_cupy.signatures import FUNCTIONS, LINALG, UFUNCS
+from fake_cupy.signatures import CUDA, CUDA_ATTRIBUTES, FUNCTIONS, LINALG, UFUNCS
 from minitorch.cuda.gemm import gemm
 
 real: Any
@@ -530,6 +533,61 @@ def test_array_modules() -> None:
     """`get_array_module` tells device arrays from the rest."""
     assert cupy.get_array_module(cupy.zeros(1), 1.0) is cupy
     assert cupy.get_array_module(HOST, 1.0) is np
+
+
+BOOKS = {"Graph.launches", "Graph.size", "MemoryPointer.alive", "UnownedMemory.alive"}  # which the tests keep
+
+
+def parameters(called: Any) -> str | None:
+    """The names of its parameters; of what is compiled, those that its description begins with."""
+    if not callable(called):
+        return None
+    try:
+        found = [p.name for p in inspect.signature(called).parameters.values() if "VAR" not in p.kind.name]
+    except (TypeError, ValueError):
+        found = []
+    if not found:
+        described = re.match(r"[\w.]+\((.*?)\)", called.__doc__ or "")
+        words = described[1].split(",") if described else []
+        found = [word.split("=")[0].split(":")[0].split()[-1] for word in words if word.strip()]
+    return " ".join(name for name in found if name not in ("self", "*"))
+
+
+def public_names(module: Any) -> set[str]:
+    """Functions of a module, and methods and properties of the classes in it, `Class.method`."""
+    names = {name for name in vars(module) if not name.startswith("_")}
+    inside = {name: vars(getattr(module, name)) for name in names if isinstance(getattr(module, name), type)}
+    inside["runtime"] = vars(module.runtime)
+    methods = {f"{owner}.{name}" for owner, members in inside.items() for name in members if not name.startswith("_")}
+    return names - {"runtime"} | methods
+
+
+def test_the_stand_in_has_of_cuda_what_its_table_has() -> None:
+    """Neither a name nor a parameter more, so that nothing can be used that CuPy has not."""
+    assert public_names(cupy.cuda) - BOOKS == set(CUDA) | {"Graph"}
+    for name, expected in CUDA.items():
+        if expected is not None:
+            assert parameters(operator.attrgetter(name)(cupy.cuda)) == expected, name
+
+
+def test_what_is_used_of_cuda_is_in_the_table() -> None:
+    """Also what only `scripts/gpu` uses, which no test runs on the stand-in to its end."""
+    root = Path(minitorch.__file__).parents[1]
+    text = "".join(
+        path.read_text() for folder in ("minitorch", "benchmarks/gpu") for path in (root / folder).rglob("*.py")
+    )
+    used = set(re.findall(r"(?:cupy|xp)(?:\(\))?\.cuda\.((?:runtime\.)?\w+(?:\.null)?)", text)) - {"runtime"}
+    assert used >= {"Stream", "Event", "MemoryPool", "alloc_pinned_memory", "runtime.memGetInfo"}
+    assert used <= set(CUDA)
+
+
+@pytest.mark.skipif(real is None, reason="CuPy is not installed; it needs no GPU for this")
+def test_the_table_of_cuda_agrees_with_cupy() -> None:
+    """Each name is there, with these parameters."""
+    for name, expected in (CUDA | dict.fromkeys(CUDA_ATTRIBUTES)).items():
+        found = operator.attrgetter(name)(real.cuda)
+        if expected is not None:
+            assert parameters(found) == expected, name
 
 
 @pytest.mark.skipif(real is None, reason="CuPy is not installed; it needs no GPU for this")

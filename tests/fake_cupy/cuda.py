@@ -181,14 +181,14 @@ class Event:
         traffic.synchronise("Event.synchronize")
 
 
-def get_elapsed_time(start: Event, end: Event) -> float:
+def get_elapsed_time(start_event: Event, end_event: Event) -> float:
     """Milliseconds between two recorded events."""
-    if start.time is None or end.time is None:
+    if start_event.time is None or end_event.time is None:
         raise CUDARuntimeError("cudaErrorInvalidResourceHandle: invalid resource handle")
-    return 1000 * (end.time - start.time)
+    return 1000 * (end_event.time - start_event.time)
 
 
-def get_current_stream() -> Stream:
+def get_current_stream(device_id: int = -1) -> Stream:
     """The stream that work goes to now."""
     return current.stream or Stream.null
 
@@ -312,11 +312,14 @@ def using_allocator(allocator: Callable[[int], MemoryPointer] | None = None) -> 
 
 runtime = SimpleNamespace(
     CUDARuntimeError=CUDARuntimeError,
+    driverGetVersion=lambda: 13000,
     deviceSynchronize=lambda: traffic.synchronise("deviceSynchronize"),
     getDevice=lambda: current.device,
     getDeviceCount=lambda: machine.devices,
+    getDeviceProperties=lambda device: {"name": b"a stand-in over NumPy", "totalGlobalMem": DEVICE_BYTES},
     memGetInfo=memGetInfo,
-    memcpyAsync=lambda nbytes: None,
+    memcpyAsync=lambda dst, src, size, kind, stream: None,
+    runtimeGetVersion=lambda: 13000,
     setDevice=lambda device: Device(device).use(),
     streamSynchronize=lambda stream: None,
     streamCaptureModeGlobal=0,

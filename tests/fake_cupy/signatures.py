@@ -261,6 +261,62 @@ METHODS = {
     "var": "axis dtype out ddof keepdims",
 }
 
+# what of `cupy.cuda` the stand-in has, which is all that minitorch and `scripts/gpu` may use: parameters, or None of
+# what nobody calls
+CUDA = {
+    "Device": "device",
+    "Device.compute_capability": None,
+    "Device.mem_info": None,
+    "Device.synchronize": "",
+    "Device.use": "",
+    "Event": "block disable_timing interprocess",
+    "Event.record": "stream",
+    "Event.synchronize": "",
+    "Graph.launch": "stream",
+    "Graph.upload": "stream",
+    "MemoryPointer": "mem offset",
+    "MemoryPool": "allocator",
+    "MemoryPool.free_all_blocks": "stream",
+    "MemoryPool.malloc": "size",
+    "MemoryPool.total_bytes": "",
+    "MemoryPool.used_bytes": "",
+    "Stream": "null non_blocking ptds priority",
+    "Stream.begin_capture": "mode",
+    "Stream.end_capture": "",
+    "Stream.is_capturing": "",
+    "Stream.null": None,
+    "Stream.record": "event",
+    "Stream.synchronize": "",
+    "Stream.use": "",
+    "Stream.wait_event": "event",
+    "UnownedMemory": "ptr size owner device_id",
+    "alloc_pinned_memory": "size",
+    "get_allocator": "",
+    "get_current_stream": "device_id",
+    "get_elapsed_time": "start_event end_event",
+    "is_available": "",
+    "runtime.CUDARuntimeError": None,
+    "runtime.deviceSynchronize": "",
+    "runtime.driverGetVersion": "",
+    "runtime.getDevice": "",
+    "runtime.getDeviceCount": "",
+    "runtime.getDeviceProperties": "device",
+    "runtime.memGetInfo": "",
+    "runtime.memcpyAsync": "dst src size kind stream",
+    "runtime.runtimeGetVersion": "",
+    "runtime.setDevice": "device",
+    "runtime.streamCaptureModeGlobal": None,
+    "runtime.streamCaptureModeRelaxed": None,
+    "runtime.streamCaptureModeThreadLocal": None,
+    "runtime.streamSynchronize": "stream",
+    "using_allocator": "allocator",
+}
+
+# attributes that a stream, an event, ... of the stand-in has (and `ptr` of a stream, which CuPy sets in each)
+CUDA_ATTRIBUTES = (
+    "Device.id Event.done MemoryPointer.device_id MemoryPointer.mem MemoryPointer.ptr Stream.priority".split()
+)
+
 # These ask cuBLAS, which CuPy refuses to call while a stream is captured, and which `minitorch.cuda.gemm` is there for.
 PRODUCTS = frozenset("convolve correlate corrcoef cov dot einsum inner matmul tensordot vdot".split())
 

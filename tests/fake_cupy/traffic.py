@@ -70,7 +70,7 @@ def no_transfers() -> Iterator[None]:
 def to_device(what: str, nbytes: int) -> None:
     """Note a copy from the host to the device, made by `what`."""
     _check(f"{what} copies {nbytes} bytes to the device")
-    _runtime().memcpyAsync(nbytes)
+    _runtime().memcpyAsync(0, 0, nbytes, 0, 0)
     for c in _counters:
         c.to_device += 1
         c.to_device_bytes += nbytes
@@ -79,7 +79,7 @@ def to_device(what: str, nbytes: int) -> None:
 def to_host(what: str, nbytes: int, *, blocking: bool = True) -> None:
     """Note a copy from the device to the host, made by `what`, which waits for it if `blocking`."""
     _check(f"{what} copies {nbytes} bytes to the host")
-    _runtime().memcpyAsync(nbytes)
+    _runtime().memcpyAsync(0, 0, nbytes, 0, 0)
     for c in _counters:
         c.to_host += 1
         c.to_host_bytes += nbytes

@@ -1,5 +1,7 @@
 """Every primitive on a device in float32, where fused kernels compute it: the numbers of the host, and captures."""
 
+import importlib
+
 import numpy as np
 import pytest
 from op_table import all_rows
@@ -8,7 +10,7 @@ import fake_cupy
 import minitorch
 from fake_cupy import cupy
 from minitorch import Variable
-from minitorch.cuda import CapturedStep, conv, gemm, kernels, lstm
+from minitorch.cuda import CapturedStep, computing, conv, gemm, kernels, lstm
 from minitorch.errors import DeviceError
 from minitorch.functions import loss
 from minitorch.ops.recurrent import gru_cell
@@ -123,6 +125,20 @@ def test_a_kernel_of_one_pixel_makes_no_columns():
     conv.deconv2d(y, W, window, 1, (5, 6))
     assert fake_cupy.machine.work == ["cublasGemmStridedBatchedEx"] * 2
     np.testing.assert_allclose(y.get(), np.einsum("oc,nchw->nohw", W.get()[:, :, 0, 0], x.get()), rtol=1e-5)
+
+
+@on_the_stand_in
+@pytest.mark.parametrize(("mode", "code"), [("fp32", 68), ("bf16", 75), ("fp16", 74), ("tf32", 77)])
+def test_convolutions_without_cudnn_are_computed_in_the_mode(mode, code):
+    """All three products are told to round to it, by cuBLAS's number for that, and give float32."""
+    library = importlib.import_module("minitorch.cuda.gemm").load()
+    x, W = (Variable(cupy.ones(shape, np.float32)) for shape in ((2, 3, 5, 5), (4, 3, 3, 3)))
+    with computing(mode):
+        y = minitorch.functions.conv2d(x, W, None, 1, 1)
+        y.sum().backward()
+    assert {compute for _, compute in library.calls} == {code}
+    assert len(library.calls) == 3
+    assert {a.dtype for a in (y.data, x.grad.data, W.grad.data)} == {np.dtype(np.float32)}
 
 
 MLP_STEP = [
