@@ -8,9 +8,9 @@ import numpy as np
 
 from minitorch.autograd.primitive import describe
 from minitorch.cuda import as_numpy, is_array
-from minitorch.errors import ConfigError, DataError
+from minitorch.errors import ConfigError
 from minitorch.resident import LaterBatch
-from minitorch.trainer.loaders import SCALARS, begun
+from minitorch.trainer.loaders import SCALARS, begun, empty
 from minitorch.variable import Variable
 
 SEQUENCES = (tuple, list)  # a union would be made anew at each use
@@ -34,7 +34,7 @@ def of_epoch(loader: Any, epoch: int, start: int, limit: int | None = None) -> I
     none = object()
     batch = next(batches, none)
     if batch is none:
-        raise _empty(loader, f" in epoch {epoch + 1}" + (f" after batch {start}" if start else ""))
+        raise empty(loader, f" in epoch {epoch + 1}" + (f" after batch {start}" if start else ""))
     while batch is not none:
         following = next(batches, none)
         yield batch, following is none
@@ -54,7 +54,7 @@ def all_of(loader: Any, limit: int | None = None) -> Iterator[Any]:
         count += 1
         yield batch
     if not count:
-        raise _empty(loader)
+        raise empty(loader)
 
 
 def first(loader: Any, count: int) -> list[Any]:
@@ -65,13 +65,6 @@ def first(loader: Any, count: int) -> list[Any]:
         DataError: there is no batch.
     """
     return list(all_of(loader, count))
-
-
-def _empty(loader: Any, where: str = "") -> DataError:
-    return DataError(
-        f"the loader ({type(loader).__name__}) gave no batch{where}; give data, in something that can be iterated anew "
-        "for each pass (a list or a DataLoader, not a generator)"
-    )
 
 
 def by_name(validation: Any) -> dict[str, Any]:

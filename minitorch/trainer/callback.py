@@ -77,6 +77,10 @@ def check_arguments(owner: str, base: type, name: str, method: Callable[..., Any
         wanted.remove("trainer")  # a Trainer's own hook
     if bound:
         wanted.remove("self")
+    for kind in ("generatorfunction", "coroutinefunction", "asyncgenfunction"):
+        if getattr(inspect, f"is{kind}")(method):
+            word = "yields" if "gen" in kind else "is async"
+            raise HookError(f"{owner}.{name} {word}, so a call would not run it; write a plain function")
     given = inspect.signature(method)
     try:
         given.bind(*wanted)

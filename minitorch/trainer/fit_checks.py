@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from minitorch.errors import ConfigError
 from minitorch.trainer.callback import Callback, overrides
 from minitorch.trainer.callbacks.monitored import Monitoring, no_metric
-from minitorch.trainer.loaders import check_loader, check_passes
+from minitorch.trainer.loaders import check_loader, check_not_empty, check_passes
+from minitorch.trainer.optimizers import check_target
 from minitorch.trainer.step import Steps
 from minitorch.trainer.triggers import Every
 
@@ -26,13 +27,17 @@ def check_fit(trainer: "Trainer", callbacks: Sequence[Callback], epochs: int | N
         epochs: how many are left, as far as that is known.
 
     Raises:
-        ConfigError: a loader is none, or a callback watches a metric that nobody logs.
-        DataError: a loader lasts for one pass, and more are needed.
+        ConfigError: a loader is none; a callback watches a metric that nobody logs; or an optimizer is set up for
+            another model, since the Trainer was given a new one.
+        DataError: a loader lasts for one pass, and more are needed; or validation has no batch.
     """
+    for optimizer in trainer.optimizers.values():
+        check_target(optimizer, trainer.model)
     check_loader(trainer.train_loader)
     check_passes(trainer.train_loader, epochs)
     for loader in trainer.validation_loaders.values():
         check_loader(loader)
+        check_not_empty(loader)
         check_passes(loader, epochs if trainer.validate_every == Every(epochs=1) else None)
     for callback in callbacks:
         if isinstance(callback, Monitoring) and callback.monitor is not None:

@@ -65,6 +65,20 @@ def check_passes(loader: Any, epochs: int | None) -> None:
         )
 
 
+def check_not_empty(loader: Any) -> None:
+    """Raise DataError if `loader` knows that it has no batch."""
+    if hasattr(loader, "__len__") and not len(loader):
+        raise empty(loader)
+
+
+def empty(loader: Any, where: str = "") -> DataError:
+    """The error to raise where `loader` gave no batch."""
+    return DataError(
+        f"the loader ({type(loader).__name__}) gave no batch{where}; give data, in something that can be iterated anew "
+        "for each pass (a list or a DataLoader, not a generator)"
+    )
+
+
 def begun(loader: Any) -> Iterator[Any]:
     """A pass over `loader`.
 

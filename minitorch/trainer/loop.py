@@ -10,6 +10,7 @@ import attrs
 from minitorch import random
 from minitorch.config import no_grad, test_mode
 from minitorch.trainer import batches
+from minitorch.trainer.epoch_metrics import EpochMetrics
 from minitorch.trainer.metrics import RunningMeans, check_finite
 from minitorch.trainer.state import FitResult, StepOutputs
 from minitorch.trainer.step import numbered, train_step
@@ -95,7 +96,7 @@ class Loop:
         metrics = None
         if trainer.log_every.due(state, self.logged):
             self.logged = state.elapsed
-            metrics = check_finite(means.end_interval(), state)
+            metrics = EpochMetrics(check_finite(means.end_interval(), state))
         if hooks.on_batch_end:
             outputs = StepOutputs(loss, size, metrics)
             for hook in hooks.on_batch_end:
@@ -110,14 +111,14 @@ class Loop:
             hook(trainer)
         with numbered(trainer.state.step):  # with validation or without, the training draws the same numbers
             found = trainer.evaluate(self.validation, trainer.limits.validation_batches)
-        metrics = trainer.validation = {f"val_{name}": value for name, value in found.items()}
+        metrics = trainer.validation = EpochMetrics({f"val_{name}": value for name, value in found.items()})
         for hook in trainer.hooks.on_validation_end:
             hook(trainer, metrics)
 
     def end_epoch(self) -> None:
         """The metrics of the epoch that is over, for the history and for `on_epoch_end`."""
         trainer = self.trainer
-        metrics = check_finite(trainer.means.end_epoch(), trainer.state) | trainer.validation
+        metrics = EpochMetrics(check_finite(trainer.means.end_epoch(), trainer.state) | trainer.validation)
         trainer.validation = {}
         trainer.history.append(metrics)
         for hook in trainer.hooks.on_epoch_end:

@@ -239,7 +239,9 @@ class RunningMeans:
         """
         means = self.so_far()
         if name not in means:
-            raise ConfigError(f"read: nothing is logged as {name!r}; there is {', '.join(means) or 'nothing yet'}")
+            over = "" if means else "; the metrics of an epoch that is over are in history, and given to on_epoch_end"
+            there = ", ".join(means) or "nothing yet"
+            raise ConfigError(f"read: nothing is logged as {name!r} in the epoch under way; there is {there}{over}")
         return means[name]
 
     def state_dict(self) -> dict[str, Any]:

@@ -68,9 +68,15 @@ def _set_up(optimizer: Any, model: Model, name: str) -> Optimizer:
                 "it as an attribute of the model, or set it up for what it updates: optimizer.setup(layer)"
             )
         optimizer.setup(part)
-    elif not {id(p) for p in optimizer.target.params()} & {id(p) for p in model.params()}:
+    check_target(optimizer, model)
+    return optimizer
+
+
+def check_target(optimizer: Optimizer, model: Model) -> None:
+    """Raise ConfigError if `optimizer` is set up for another model, as after `trainer.model = ...`."""
+    assert optimizer.target is not None
+    if not {id(p) for p in optimizer.target.params()} & {id(p) for p in model.params()}:
         raise ConfigError(
             f"Trainer: {type(optimizer).__name__} is set up for {optimizer.target!r}, which has no Parameter of this "
             f"{type(model).__name__}; give an optimizer that is not set up, or call setup(...) with this model"
         )
-    return optimizer

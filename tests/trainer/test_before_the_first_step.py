@@ -9,7 +9,8 @@ from small_runs import at, batches, loader, samples, trainer
 
 import minitorch.functions as F
 from minitorch import Callback, Every, Trainer
-from minitorch.errors import ConfigError
+from minitorch.errors import ConfigError, DataError
+from minitorch.models import MLP
 from minitorch.trainer import Limits
 from minitorch.trainer.callbacks import (
     Checkpoint,
@@ -193,6 +194,27 @@ def test_what_is_no_loader_is_refused_with_the_way_to_wrap_it(given, message):
     if not isinstance(given, dict) and given is not None:  # which are several loaders by name, and none
         refused(trainer(), message, batches(), given)
     refused(trainer(), message, batches(), {"some": given})
+
+
+def test_a_validation_loader_that_is_empty():
+    """Said beforehand where its length is known."""
+    begun = []
+    with pytest.raises(DataError, match=r"^the loader \(list\) gave no batch; give data"):
+        trainer(at("on_fit_start", begun.append)).fit(batches(), [], epochs=1)
+    assert begun == []
+
+
+def test_a_model_that_was_exchanged_needs_its_optimizer():
+    """After `trainer.model = ...` the optimizer would go on with the old one, and nothing would be learned."""
+    run = trainer()
+    run.fit(batches(), epochs=1)
+    run.model = MLP((4, 3))
+    with pytest.raises(
+        ConfigError, match=r"^Trainer: SGD is set up for MLP\(.*\), which has no Parameter of this MLP;"
+    ):
+        run.fit(batches(), epochs=2)
+    run.optimizer.setup(run.model)
+    assert run.fit(batches(), epochs=2).state.epoch == 2
 
 
 def test_lists_of_batches_without_labels_are_loaders():

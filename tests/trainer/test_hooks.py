@@ -1,22 +1,26 @@
 """Hooks: which there are, who is called, in which order and when, and what a callback may do in them."""
 
 import inspect
+import json
 import re
 
+import numpy as np
 import pytest
 from small_runs import Everything, at, batches, trainer
 
 import minitorch
-from minitorch import Callback, Every, Trainer
-from minitorch.errors import ConfigError, HookError, StateError
+from minitorch import Callback, Every, Trainer, Variable
+from minitorch.errors import ConfigError, DTypeError, HookError, StateError
 from minitorch.trainer import Phase
 from minitorch.trainer.callback import HOOKS
 from minitorch.trainer.callbacks import (
+    Checkpoint,
     ConsoleLogger,
     DevicePlacement,
     EarlyStopping,
     EpochTimer,
     GradientAccumulation,
+    JSONLLogger,
     ThroughputMonitor,
 )
 
@@ -413,6 +417,63 @@ def test_what_on_epoch_end_adds_to_its_metrics_reaches_later_callbacks_and_the_h
         at("on_epoch_end", lambda trainer, metrics: metrics.update(rate=0.5)),
     ).fit(batches(), epochs=1)
     assert seen[0]["rate"] == result.history[0]["rate"] == result.metrics["rate"] == 0.5
+
+
+ADDED = [
+    (np.float32(0.5), 0.5),
+    (np.int64(3), 3.0),
+    (np.full((1, 1), 0.25, np.float32), 0.25),
+    (Variable(np.array(0.75)), 0.75),
+    (2, 2),
+    (np.eye(3), r"metrics: 'x' is ndarray of shape \(3, 3\); add one number, such as its mean\(\)"),
+    (Variable(np.ones(2)), r"metrics: 'x' is Variable of shape \(2,\); add one number, such as its mean\(\)"),
+    ("good", "metrics: 'x' is 'good'; add one number"),
+    (None, "metrics: 'x' is None; add one number"),
+]
+WAYS = {
+    "item": lambda metrics, value: metrics.__setitem__("x", value),
+    "update": lambda metrics, value: metrics.update({"x": value}),
+    "keyword": lambda metrics, value: metrics.update(x=value),
+    "default": lambda metrics, value: metrics.setdefault("x", value),
+    "or": lambda metrics, value: metrics.__ior__({"x": value}),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("value", "wanted"), ADDED)
+def test_what_is_added_to_metrics_is_a_number_or_refused_there(tmp_path, way, value, wanted):
+    """At the line that adds it, not later in a logger or a checkpoint; in each hook that is given metrics."""
+    for hook in ("on_epoch_end", "on_validation_end", "on_batch_end"):
+        add = at(hook, lambda run, given: WAYS[way](getattr(given, "metrics", given), value))
+        files = [kind(tmp_path / hook) for kind in (JSONLLogger, Checkpoint)]
+        run = trainer(add, ConsoleLogger(), *files, log_every=Every(steps=1))
+        if isinstance(wanted, str):
+            with pytest.raises(DTypeError, match=f"^{wanted}$"):
+                run.fit(batches(1), batches(1), epochs=1)
+        else:
+            history = run.fit(batches(1), batches(1), epochs=1).history
+            assert hook == "on_batch_end" or (history[0]["x"], type(history[0]["x"])) == (wanted, type(wanted))
+            assert json.loads((tmp_path / hook / "metrics.jsonl").read_text().splitlines()[-1])["event"] == "epoch"
+    with pytest.raises(DTypeError, match=r"^metrics: the name 3 is no string; name what is added by one$"):
+        trainer(at("on_epoch_end", lambda run, metrics: metrics.update({3: 1.0}))).fit(batches(1), epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [
+        ("def on_epoch_end(self, trainer, metrics): yield", "yields"),
+        ("async def on_epoch_end(self, trainer, metrics): pass", "is async"),
+        ("async def on_epoch_end(self, trainer, metrics): yield", "yields"),
+    ],
+)
+def test_a_hook_that_would_not_run_when_called_is_refused(body, word):
+    """A forgotten `yield` or `async` makes a function that does nothing until somebody iterates or awaits."""
+    members = {}
+    exec(body, members)
+    with pytest.raises(
+        HookError, match=rf"^C\.on_epoch_end {word}, so a call would not run it; write a plain function$"
+    ):
+        type("C", (Callback,), {"on_epoch_end": members["on_epoch_end"]})
 
 
 def test_outputs_have_metrics_at_the_log_interval_alone():
