@@ -107,9 +107,10 @@ class Checkpoint(RunFiles, Monitoring):
             NonFiniteError: the loss or a weight became NaN or infinite; what it led to is not saved.
             CheckpointError: the file, or the one before it in the background, could not be written.
         """
-        self._settle(trainer, wait=False)
-        among_best = self._rank(trainer.state.step)
-        if not (trainer.ending or among_best or self.every.due(trainer.state, self._saved_at)):
+        if self._writing is not None:
+            self._settle(trainer, wait=False)
+        among_best = not math.isnan(self._value) and self._rank(trainer.state.step)
+        if not (among_best or trainer.ending or self.every.due(trainer.state, self._saved_at)):
             return
         check_finite(trainer.means.so_far(), trainer.state)
         check_weights(trainer.model, trainer.state)
@@ -149,8 +150,6 @@ class Checkpoint(RunFiles, Monitoring):
     def _rank(self, step: int) -> bool:
         """Whether the step just done is one of the best, which it is then noted to be."""
         value, self._value = self._value, math.nan
-        if math.isnan(value):
-            return False
         sign = 1 if self.mode == "min" else -1
         self._best = sorted([*self._best, (value, step)], key=lambda pair: (sign * pair[0], pair[1]))[: self.keep_best]
         return (value, step) in self._best

@@ -12,7 +12,7 @@ import numpy as np
 
 from minitorch.errors import ConfigError
 from minitorch.serialize.atomic import replacing
-from minitorch.trainer.bill import HookBill
+from minitorch.trainer.bill import HookBill, Mark
 from minitorch.trainer.callback import HOOKS, HookLists, Phase
 from minitorch.trainer.callbacks.device_stats import module_of
 from minitorch.trainer.callbacks.run_files import RunFiles
@@ -140,8 +140,8 @@ class _Recorder:
         marks = (("on_batch_start", self._end_wait), ("on_after_backward", self._end_backward))
         for name, mark in marks:
             calls = clocked.batch_start["train"] if name == "on_batch_start" else getattr(clocked, name)
-            calls.insert(0, HookBill("Profile", name, mark))
-        clocked.on_checkpoint.append(HookBill("Profile", "on_checkpoint", self._end_step))
+            calls.insert(0, Mark("Profile", name, mark))
+        clocked.on_checkpoint.append(Mark("Profile", "on_checkpoint", self._end_step))
         return clocked
 
     def _begin_step(self, trainer: "Trainer") -> None:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from minitorch.trainer.state import FitResult, StepOutputs
     from minitorch.trainer.trainer import Trainer
 
+SECONDS = 0.1  # between two drawings
+
 
 @attrs.define(eq=False)
 class ProgressBar(Callback):
@@ -25,6 +27,8 @@ class ProgressBar(Callback):
     needs_host = ()
 
     _bar: Any = attrs.field(default=None, init=False, repr=False)
+    _moved: int = attrs.field(default=0, init=False, repr=False)  # batches that the bar does not show yet
+    _drawn: float = attrs.field(default=0.0, init=False, repr=False)  # when, in seconds of the run
 
     def on_epoch_start(self, trainer: "Trainer") -> None:
         """Draw an empty bar, or where a resumed epoch stands."""
@@ -37,16 +41,21 @@ class ProgressBar(Callback):
             initial=trainer.state.batch,
             desc=f"epoch {trainer.state.epoch + 1}",
             unit="batch",
-            mininterval=0.1,
+            mininterval=0,  # it is asked no oftener than it may draw
             leave=False,
         )
+        self._moved, self._drawn = 0, trainer.state.elapsed
 
     def on_batch_end(self, trainer: "Trainer", outputs: "StepOutputs") -> None:
         """Move on, and show the newest means where they were computed anyway."""
-        if self._bar is not None:
-            if outputs.metrics:
-                self._bar.set_postfix({k: f"{v:.4g}" for k, v in outputs.metrics.items()}, refresh=False)
-            self._bar.update()
+        if self._bar is None:
+            return
+        self._moved += 1
+        if outputs.metrics:
+            self._bar.set_postfix({k: f"{v:.4g}" for k, v in outputs.metrics.items()}, refresh=False)
+        if trainer.state.elapsed - self._drawn >= SECONDS:
+            self._bar.update(self._moved)
+            self._moved, self._drawn = 0, trainer.state.elapsed
 
     def on_epoch_end(self, trainer: "Trainer", metrics: dict[str, float]) -> None:
         """Take the bar away."""
@@ -62,5 +71,6 @@ class ProgressBar(Callback):
 
     def _close(self) -> None:
         if self._bar is not None:
+            self._bar.update(self._moved)
             self._bar.close()
             self._bar = None

@@ -3,16 +3,17 @@
 import functools
 import time
 from collections.abc import Callable
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from minitorch.trainer.bill import HookBill
+from minitorch.trainer.bill import HookBill, Mark
 from minitorch.trainer.callback import Callback, Phase
 from minitorch.trainer.callbacks.device_placement import DevicePlacement
 
 if TYPE_CHECKING:
-    from minitorch.trainer.state import FitResult, StepOutputs
+    from minitorch.trainer.state import FitResult
     from minitorch.trainer.trainer import Trainer
 
 PARTS = {
@@ -25,6 +26,7 @@ PARTS = {
     "callbacks": "callbacks",
     "other": "validation and loop",
 }
+SECONDS = attrgetter("seconds")
 
 
 @attrs.define
@@ -92,6 +94,7 @@ class ThroughputMonitor(Callback):
     _own: dict[str, Any] = attrs.field(factory=dict, init=False, repr=False)
     _at: float = attrs.field(default=0.0, init=False, repr=False)
     _began: float = attrs.field(default=0.0, init=False, repr=False)
+    _samples: int = attrs.field(default=0, init=False, repr=False)
     _forward: float = attrs.field(default=0.0, init=False, repr=False)
     _epoch: tuple[float, int] = attrs.field(default=(0.0, 0), init=False, repr=False)
 
@@ -103,30 +106,27 @@ class ThroughputMonitor(Callback):
     def on_fit_start(self, trainer: "Trainer") -> None:
         """Put clocks around the parts of a step."""
         self._budget, self._own = StepBudget(), {}
-        self._began = time.perf_counter()
+        self._began, self._samples = time.perf_counter(), trainer.state.samples
         for name in ("training_step", "optimizer_step", "stepper"):
             self._own[name] = vars(trainer).get(name)
         usual: Any = trainer.stepper
         trainer.training_step = self._timed_forward(trainer, trainer.training_step)  # type: ignore[method-assign,assignment]
         trainer.optimizer_step = self._timed_update(trainer.optimizer_step)  # type: ignore[method-assign]
-        trainer.stepper = self._timed_step(usual)
+        hooks = trainer.hooks
+        trainer.stepper = self._timed_step(usual, [*hooks.on_after_backward, *hooks.on_after_update])
         self._own["timed"] = trainer.stepper
-        trainer.hooks.batch_start["train"].insert(0, HookBill("ThroughputMonitor", "on_batch_start", self._waited))
-        trainer.hooks.on_checkpoint.append(HookBill("ThroughputMonitor", "on_checkpoint", self._done))
+        hooks.batch_start["train"].insert(0, Mark("ThroughputMonitor", "on_batch_start", self._waited))
+        hooks.on_checkpoint.append(Mark("ThroughputMonitor", "on_checkpoint", self._done))
 
     def on_epoch_start(self, trainer: "Trainer") -> None:
         """Begin to count."""
         self._at = time.perf_counter()
-        self._epoch = self._at, self._budget.samples
-
-    def on_batch_end(self, trainer: "Trainer", outputs: "StepOutputs") -> None:
-        """Count the samples."""
-        self._budget.samples += outputs.size
+        self._epoch = self._at, trainer.state.samples
 
     def on_epoch_end(self, trainer: "Trainer", metrics: dict[str, float]) -> None:
         """Tell the rate of the epoch, and bring the budget up to date."""
         began, samples = self._epoch
-        trainer.timings["samples/s"] = (self._budget.samples - samples) / (time.perf_counter() - began)
+        trainer.timings["samples/s"] = (trainer.state.samples - samples) / (time.perf_counter() - began)
         self._complete(trainer)
 
     def on_exception(self, trainer: "Trainer", error: BaseException) -> None:
@@ -142,6 +142,7 @@ class ThroughputMonitor(Callback):
         """What the bill of the callbacks says, and what is left."""
         placed = sum([row.seconds for row in trainer.bill.rows if _places(row)], start=0.0)
         budget = self._budget
+        budget.samples = trainer.state.samples - self._samples
         budget.device, budget.callbacks = placed, trainer.bill.total() - placed
         passed = time.perf_counter() - self._began
         budget.other = max(passed - (budget.seconds() - budget.other), 0.0)
@@ -182,15 +183,14 @@ class ThroughputMonitor(Callback):
 
         return timed
 
-    def _timed_step(self, step: Any) -> Any:
+    def _timed_step(self, step: Any, inside: list[HookBill]) -> Any:
         @functools.wraps(step)
         def timed(trainer: "Trainer", batch: Any) -> Any:
             budget = self._budget
-            hooks = trainer.hooks.on_after_backward
-            known = budget.update + sum([row.seconds for row in hooks])
+            known = budget.update + sum(map(SECONDS, inside))
             self._forward, began = 0.0, time.perf_counter()
             loss = step(trainer, batch)
-            passed = time.perf_counter() - began - (budget.update + sum([row.seconds for row in hooks]) - known)
+            passed = time.perf_counter() - began - (budget.update + sum(map(SECONDS, inside)) - known)
             if self._forward:
                 budget.forward += self._forward
                 budget.backward += passed - self._forward

@@ -63,6 +63,26 @@ def test_the_part_that_sleeps_is_the_one_that_is_found(part):
     assert budget.samples == 2 * 25
 
 
+@pytest.mark.parametrize("hook", ["on_after_backward", "on_after_update"])
+def test_hooks_inside_a_step_are_no_part_of_its_backward(hook):
+    """They are counted once, as callbacks."""
+    budget = budget_of(small_runs.at(hook, lambda *given: time.sleep(SLEEP)))
+    assert budget.callbacks >= 10 * SLEEP
+    assert budget.backward < 5 * SLEEP
+
+
+def test_what_measures_is_on_no_bill():
+    """The hooks that the monitor adds to look at the clock are not counted, and a step calls no other hook of it."""
+    run = small_runs.trainer(ThroughputMonitor())
+    result = run.fit(small_runs.batches(5), epochs=2)
+    assert {row.hook for row in result.bill.sorted()} == {
+        "on_fit_start",
+        "on_epoch_start",
+        "on_epoch_end",
+        "on_fit_end",
+    }
+
+
 def test_the_shares_are_those_of_the_whole():
     """They add up to 1, none is negative, and the seconds are those of the run."""
     began = time.perf_counter()
