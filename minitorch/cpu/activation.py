@@ -50,9 +50,14 @@ def _tanh_slope(g: Array, y: Array, dz: Array) -> None:
     dz *= g
 
 
+def _relu_slope(g: Array, y: Array, dz: Array) -> None:
+    np.greater(y, 0, out=dz)
+    dz *= g
+
+
 SIGMOID = Activation(_sigmoid, _sigmoid_slope)
 TANH = Activation(lambda z, y: np.tanh(z, out=y), _tanh_slope)
-RELU = Activation(lambda z, y: np.maximum(z, 0, out=y), lambda g, y, dz: np.multiply(g, y > 0, out=dz))
+RELU = Activation(lambda z, y: np.maximum(z, 0, out=y), _relu_slope)
 
 
 def takes(a: Any, b: Any) -> bool:

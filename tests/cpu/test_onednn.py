@@ -130,6 +130,15 @@ def test_an_array_of_another_size_never_reaches_the_library():
 
 
 @needs_onednn
+def test_arrays_that_may_not_be_written_can_be_read():
+    """A constant array is as good an input as another."""
+    a, y = np.arange(-2, 3, dtype=np.float32), np.empty(5, np.float32)
+    a.flags.writeable = False
+    relu(5).run({SRC: a, DST: y})
+    np.testing.assert_array_equal(y, np.maximum(a, 0))
+
+
+@needs_onednn
 def test_errors_name_the_function_and_the_reason():
     """What the library refuses is an error in words; what it does not have is None."""
     with pytest.raises(

@@ -204,3 +204,9 @@ def test_work_decides_how_many_tasks_there_are():
     assert counts == sorted(counts)
     assert set(counts) <= {1, 2, 4, 8, 16}
     assert counts[-1] == 16
+
+
+def test_large_images_are_taken_one_by_one():
+    """What a task lays out anew stays small, so that the memory that is kept for it does."""
+    large = (64, 64, 112, 112), (64, 64, 3, 3), Window((3, 3), pad=(1, 1))
+    assert [cut(result, *large) for result in "yxW"] == [(64, 1), (64, 1), (16, 1)]

@@ -40,7 +40,8 @@ Shape = tuple[int, ...]
 
 DIRECT = 1  # dnnl_convolution_direct
 BYTES = np.dtype(np.uint8)
-TASKS = 16  # at most
+TASKS = 16  # at most, but for images of so many
+BYTES_IN_TASK = 1 << 22  # that what a task lays out would take more memory
 WORK = 1 << 25  # in a task at least: multiplications, and 16 for each byte of the arrays, which take about as long
 CHANNELS = 32  # of the result in one task, where it has some of them: a multiple of a vector's length
 LEAST = 1 << 17  # multiplications in all, below which calls take longer than NumPy
@@ -196,7 +197,8 @@ def _plan(result: str, whole: Geometry, biased: bool) -> Plan | None:
     if whole.groups == 1 and math.prod(whole.W) >= HEAVY and products <= PLACES * math.prod(whole.W):
         return None
     sizes = [4 * math.prod(shape) for shape in (whole.W, whole.x, whole.y)]
-    tasks = 1 << min(TASKS, max(1, (products + 16 * sum(sizes)) // WORK)).bit_length() - 1
+    most = TASKS if result == "W" else max(TASKS, sum(sizes[1:]) // BYTES_IN_TASK)
+    tasks = 1 << min(most, max(1, (products + 16 * sum(sizes)) // WORK)).bit_length() - 1
     heavy = sizes[0] * (SUMS if result == "W" else 1) > sizes[1] + sizes[2]
     runs = parts(whole.x[0], 1 if heavy else tasks)
     blocks = parts(channels, _blocks(channels, tasks // len(runs)) if whole.groups == 1 else 1)

@@ -102,7 +102,6 @@ def declared(library: Any) -> Any:
     library.dnnl_version.argtypes, library.dnnl_version.restype = (), POINTER(Version)
     library.dnnl_engine_create.argtypes = (pointer, c_int, c_size_t)
     library.dnnl_stream_create.argtypes = (pointer, handle, c_uint)
-    library.dnnl_stream_wait.argtypes = (handle,)
     library.dnnl_memory_create.argtypes = (pointer, handle, handle, handle)
     library.dnnl_memory_set_data_handle.argtypes = (handle, handle)
     library.dnnl_memory_desc_create_with_tag.argtypes = (pointer, c_int, handle, c_int, c_int)
