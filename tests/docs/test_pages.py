@@ -13,6 +13,7 @@ from small_mnist import write_small_mnist
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "docs" / "tutorial.md", ROOT / "docs" / "coming_from_dezero.md"]
+PAGES.append(ROOT / "docs" / "coming_from_lightning.md")
 
 
 @pytest.fixture
