@@ -14,7 +14,7 @@ import ctypes
 import threading
 from collections.abc import Iterable, Mapping
 from ctypes import byref, c_char_p, c_float, c_int, c_int64, c_void_p
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -134,7 +134,7 @@ class _Call:
             Object("memory", created("dnnl_memory_create", layout.pointer, engine(), None)) for layout in layouts
         ]
         pairs: list[Any] = [(each, memory.pointer) for each, memory in zip(what, self.memories, strict=True)]
-        self.arguments = len(what), (Argument * len(what))(*pairs)
+        self.arguments = len(what), _array_type(Argument, len(what))(*pairs)
         library = find().library
         self.point, self.execute = library.dnnl_memory_set_data_handle, library.dnnl_primitive_execute
 
@@ -215,7 +215,13 @@ def _attributes() -> c_void_p:
 
 
 def _integers(numbers: Shape) -> Any:
-    return (c_int64 * len(numbers))(*numbers)
+    return _array_type(c_int64, len(numbers))(*numbers)
+
+
+@cache
+def _array_type(kind: Any, length: int) -> Any:
+    """The type of so many of a kind: kept, since a type that nobody keeps is left to the garbage collector."""
+    return kind * length
 
 
 def _as_c(value: Any) -> Any:
