@@ -9,7 +9,7 @@ import numpy as np
 import minitorch.functions as F
 from benchmarks.race import Race
 from benchmarks.training import Batch, WithMinitorch, WithTorch, normal, race_training
-from benchmarks.workload import Contestant, Target, Workload
+from benchmarks.workload import ONEDNN, Contestant, Target, Workload
 from minitorch import optimizers
 from minitorch.models import GPT
 
@@ -115,21 +115,23 @@ def run(race: Race, steps: int, *, training: Any) -> None:
     race_training(race, training(), weights(), batches(), steps)
 
 
-MINITORCH, TORCH = "minitorch", "PyTorch eager"
+MINITORCH, FAST, TORCH = "minitorch", "minitorch[fast]", "PyTorch eager"
 
 WORKLOAD = Workload(
     title="GPT of 4 layers, width 128, 4 heads, context 128, batches of 16, AdamW",
     about=(
         "Time of a step, loss read in each; 64 letters, exact gelu, weights of the output tied to those of the input, "
-        "no dropout. PyTorch has one product for queries, keys and values, and its scaled_dot_product_attention."
+        "no dropout. PyTorch has one product for queries, keys and values, and its scaled_dot_product_attention. "
+        "`minitorch[fast]` is minitorch with oneDNN, which PyTorch brings along too."
     ),
     contestants=(
         Contestant(MINITORCH, partial(run, training=with_minitorch)),
+        Contestant(FAST, partial(run, training=with_minitorch), (ONEDNN,)),
         Contestant(TORCH, partial(run, training=with_torch), ("torch",)),
         Contestant("PyTorch, fused AdamW", partial(run, training=partial(with_torch, fused=True)), ("torch",)),
     ),
     reference=MINITORCH,
     sizes={"steps": 10},
     quick={"steps": 1},
-    targets=(Target(MINITORCH, over=TORCH, at_most=1.1),),
+    targets=(Target(MINITORCH, over=TORCH, at_most=1.1), Target(FAST, over=TORCH, at_most=1.1)),
 )

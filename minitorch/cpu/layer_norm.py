@@ -19,33 +19,38 @@ def takes(x: Array, gamma: Array | None, beta: Array | None) -> bool:
 
 
 def forward(x: Array, gamma: Array | None, beta: Array | None, eps: float) -> tuple[Array, tuple[Array, Array]]:
-    """The result, and for the backward the mean of each row and the inverse of its spread."""
+    """The result, and for the backward the mean and the variance of each row, (rows, 1)."""
     rows = x.reshape(-1, x.shape[-1])
-    y, mean, inverse = np.empty_like(rows), *np.empty((2, len(rows), 1), x.dtype)
+    y, mean, variance = np.empty_like(rows), *np.empty((2, len(rows), 1), x.dtype)
     weights = np.full((x.shape[-1], 1), 1 / x.shape[-1], x.dtype)
 
     def normalise(i: int) -> None:
         at = _block(rows, i)
-        d, spread = y[at], inverse[at]
+        d = y[at]
         np.matmul(rows[at], weights, out=mean[at])  # NumPy's mean takes several times longer
         np.subtract(rows[at], mean[at], out=d)
-        np.vecdot(d, d, out=spread[:, 0])
-        spread *= 1 / d.shape[1]
-        spread += eps
-        np.sqrt(spread, out=spread)
-        np.divide(1, spread, out=spread)
-        d *= spread
+        np.vecdot(d, d, out=variance[at, 0])
+        variance[at] *= 1 / d.shape[1]
+        d *= _inverse(variance[at], eps)
         if gamma is not None:
             d *= gamma
             d += beta
 
     parallel(normalise, _count(rows))
-    return y.reshape(x.shape), (mean, inverse)
+    return y.reshape(x.shape), (mean, variance)
 
 
-def backward(g: Array, saved: tuple[Array, Array], x: Array, gamma: Array | None) -> tuple[Array, Array, Array]:
+def _inverse(variance: Array, eps: float) -> Array:
+    """One by the spread."""
+    spread = np.sqrt(variance + eps)
+    return np.divide(1, spread, out=spread)
+
+
+def backward(
+    g: Array, moments: tuple[Array, Array], x: Array, gamma: Array | None, eps: float
+) -> tuple[Array, Array, Array]:
     """The gradients for x, gamma and beta."""
-    mean, inverse = saved
+    mean, variance = moments
     rows, gs = x.reshape(-1, x.shape[-1]), g.reshape(-1, x.shape[-1])
     dx, sums = np.empty_like(rows), np.empty((_count(rows), 2, rows.shape[1]), x.dtype)
     gamma = np.ones(rows.shape[1], x.dtype) if gamma is None else gamma
@@ -53,7 +58,7 @@ def backward(g: Array, saved: tuple[Array, Array], x: Array, gamma: Array | None
 
     def differentiate(i: int) -> None:
         at = _block(rows, i)
-        g, d, inv = gs[at], dx[at], inverse[at]
+        g, d, inv = gs[at], dx[at], _inverse(variance[at], eps)
         z = rows[at] - mean[at]  # but for the factor inv
         s = g * z
         np.matmul(inv[:, 0], s, out=sums[i, 0])

@@ -31,6 +31,7 @@ USER = 1  # dnnl_scratchpad_mode_user
 # What an array is to a primitive: DNNL_ARG_... of the same name.
 SRC, DST, WEIGHTS, BIAS, WORKSPACE, SCRATCHPAD = 1, 17, 33, 41, 64, 80
 DIFF_SRC, DIFF_DST, DIFF_WEIGHTS, DIFF_BIAS = 129, 145, 161, 169
+MEAN, VARIANCE, SCALE, SHIFT, DIFF_SCALE, DIFF_SHIFT = 49, 50, 51, 52, 255, 256
 # Of dnnl_prop_kind_t.
 FORWARD_TRAINING, FORWARD_INFERENCE, BACKWARD = 64, 96, 128
 
