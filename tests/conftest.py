@@ -24,8 +24,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="also run the tests marked slow, as CI does")
 
 
+FIRST_ON_A_GPU = ("test_on_a_gpu", "test_training_on_a_gpu", "test_kernels", "test_gemm", "test_on_a_device")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip slow tests unless asked for, and gpu tests where there is none or where they would run on something else."""
+    """Skip slow tests unless asked for, and gpu tests where there is none or where they would run on something else.
+
+    `-m gpu` begins with the files that tell most, since `scripts/gpu` gives it a few minutes only.
+    """
+    if config.getoption("markexpr") == "gpu":
+        rank = {name: i for i, name in enumerate(FIRST_ON_A_GPU)}
+        items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
     with_slow = config.getoption("--slow") or os.environ.get("CI") == "true"
     with_gpu = has_cuda()
     for item in items:

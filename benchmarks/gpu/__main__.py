@@ -1,7 +1,8 @@
 """The command of `scripts/gpu`: checks and measures on one GPU in less than ten minutes, and prints one table last.
 
 Each section is a process with a limit, and writes its results as they come: one that fails or is too slow loses only
-what it had not measured yet.
+what it had not measured yet. The table is written anew after each section, and printed also where the command is ended.
+What a section said that failed, and what pytest said, is in a file beside the table.
 """
 
 import argparse
@@ -73,27 +74,45 @@ def main() -> int:
     results.write_text("")
     end = time.monotonic() + args.seconds
     _add(results, "machine", **device(args.fake), **machine.describe())
-    for section in SECTIONS:
-        if args.only and section.name not in args.only:
-            continue
-        missing = [package for package in section.needs if find_spec(package) is None]
-        left = min(section.seconds, end - time.monotonic() - 3)
-        if missing:
-            _add(results, "skipped", what=section.name, why=f"{missing[0]} is not installed")
-        elif left < 5:
-            _add(results, "skipped", what=section.name, why="no time was left")
-        else:
-            print(f"{section.name}: up to {left:.0f} s", file=sys.stderr, flush=True)
-            run(section, left, results, args.fake)
-    rows = [json.loads(line) for line in results.read_text().splitlines()]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        for section in SECTIONS:
+            if not args.only or section.name in args.only:
+                attempt(section, end, results, args.fake)
+                write_page(results, args.fake)
+    finally:
+        rows, page = write_page(results, args.fake)
+        print(page.read_text(), flush=True)
+        print(f"written to {page} and .json", file=sys.stderr)
     results.unlink()
-    name = table.name_of(rows, args.fake)
-    text = table.markdown(rows, args.fake)
-    (out / f"{name}.json").write_text(json.dumps({"measured": not args.fake, "results": rows}, indent=1) + "\n")
-    (out / f"{name}.md").write_text(text)
-    print(text)
-    print(f"written to {out / name}.md and .json", file=sys.stderr)
     return int(any(row["kind"] == "tests" and row["failed"] for row in rows) or not table.was_measured(rows))
+
+
+def attempt(section: Section, end: float, results: Path, fake: bool) -> None:
+    """Run a section, unless a package is missing, or time."""
+    missing = [package for package in section.needs if find_spec(package) is None]
+    left = min(section.seconds, end - time.monotonic() - 3)
+    if missing:
+        _add(results, "skipped", what=section.name, why=f"{missing[0]} is not installed")
+    elif left < 5:
+        _add(results, "skipped", what=section.name, why="no time was left")
+    else:
+        print(f"{section.name}: up to {left:.0f} s", file=sys.stderr, flush=True)
+        run(section, left, results, fake)
+
+
+def write_page(results: Path, fake: bool) -> tuple[list[table.Row], Path]:
+    """Write what there is so far as a page and as JSON; returns the results, and where the page is."""
+    rows = []
+    for line in results.read_text().splitlines():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:  # a section was ended while it wrote
+            continue
+    page = results.with_name(f"{table.name_of(rows, fake)}.md")
+    page.with_suffix(".json").write_text(json.dumps({"measured": not fake, "results": rows}, indent=1) + "\n")
+    page.write_text(table.markdown(rows, fake))
+    return rows, page
 
 
 def run(section: Section, seconds: float, results: Path, fake: bool) -> None:
@@ -115,18 +134,22 @@ def run(section: Section, seconds: float, results: Path, fake: bool) -> None:
     folders = [str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")]
     env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, folders)), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     started = time.monotonic()
-    with tempfile.TemporaryFile("w+") as output:
+    with tempfile.TemporaryFile("w+", errors="replace") as output:
         process = subprocess.Popen(
             command, cwd=ROOT, env=env, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
         try:
             code: int | None = process.wait(seconds)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)  # of the group that was started above
-            process.wait()
             code = None
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)  # of the group that was started above
+                process.wait()
         output.seek(0)
         said = output.read()
+    if code != 0 or section.name == "tests":
+        results.with_name(f"{results.stem}-{section.name}.log").write_text(said)
     took = time.monotonic() - started
     if section.name == "tests":
         _add(results, "tests", **counts(said), code=code, seconds=took, said=said[-3000:])

@@ -133,5 +133,8 @@ def checks(rows: list[Row]) -> list[str]:
 def notes(rows: list[Row]) -> list[str]:
     """What failed or was left out."""
     lines = ["## Left out or failed", ""]
-    lines += [f"- {row['what']}: {row['why']}" for row in of_kind(rows, "failed") + of_kind(rows, "skipped")]
+    for row in of_kind(rows, "failed") + of_kind(rows, "skipped"):
+        last = str(row.get("where", "")).strip().splitlines()[-1:]
+        more = [] if not last or last[0] in row["why"] else [last[0][:200]]
+        lines.append(f"- {row['what']}: {': '.join([row['why'], *more])}")
     return lines

@@ -4,13 +4,14 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 import minitorch
 from benchmarks.gpu import table
-from benchmarks.gpu.__main__ import counts
+from benchmarks.gpu.__main__ import counts, write_page
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,6 +67,47 @@ def test_a_section_without_time_is_left_out(tmp_path):
     """The limit of everything holds; what was not reached is listed."""
     done = command("--fake", "--out", str(tmp_path), "--seconds", "4")
     assert "- minitorch: no time was left" in done.stdout
+
+
+def test_the_table_comes_also_where_the_command_is_ended(tmp_path):
+    """By a limit from outside: what was measured so far is printed and written, and no section goes on."""
+    env = os.environ | {"PYTHON": sys.executable, "OPENBLAS_NUM_THREADS": "1"}
+    arguments = [ROOT / "scripts" / "gpu", "--fake", "--out", str(tmp_path), "--only", "kernels", "minitorch"]
+    with subprocess.Popen(arguments, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as process:
+        lines = tmp_path / "gpu-dry-run.jsonl"
+        while process.poll() is None and not (lines.exists() and '"training"' in lines.read_text()):
+            time.sleep(0.05)
+        process.terminate()
+        said, _ = process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert said.startswith("# On a GPU")
+    assert "| a, tiny | minitorch, eager |" in said
+    assert (tmp_path / "gpu-dry-run.md").read_text() == said[:-1]
+
+
+def test_a_line_that_was_not_written_to_its_end_is_passed_over(tmp_path):
+    """A section may be ended at any time; the rest of its results counts."""
+    lines = tmp_path / "gpu-dry-run.jsonl"
+    lines.write_text('{"kind": "machine", "gpu": "none"}\n{"kind": "skipped", "what": "x", "why": "y"}\n{"kind": "tra')
+    rows, page = write_page(lines, fake=True)
+    assert [row["kind"] for row in rows] == ["machine", "skipped"]
+    assert "- x: y" in page.read_text()
+
+
+def test_of_a_section_that_failed_the_last_words_are_on_the_page():
+    """Without them nobody knows why it ended with 1; what is said already is not said twice."""
+    where = "Traceback\n  File ...\nImportError: libcublas.so.13"
+    rows = [{"kind": "failed", "what": "kernels", "why": "ended with 1", "where": where}]
+    assert table.notes(rows)[2:] == ["- kernels: ended with 1: ImportError: libcublas.so.13"]
+    rows = [{"kind": "failed", "what": "a part", "why": "ImportError: libcublas.so.13", "where": where}]
+    assert table.notes(rows)[2:] == ["- a part: ImportError: libcublas.so.13"]
+
+
+def test_on_a_gpu_the_tests_that_tell_most_come_first():
+    """In the time that there is for them."""
+    run = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "--collect-only", "tests/cuda", "tests/trainer/callbacks"]
+    done = subprocess.run(run, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.stdout.startswith("tests/cuda/test_on_a_gpu.py::")
 
 
 @pytest.mark.slow
