@@ -169,7 +169,7 @@ def test_update_without_gradients():
     model = MLP((5, 3))
     with pytest.raises(
         GraphError,
-        match=r"^Adam.update: no Parameter of MLP\(\) has a gradient; call loss.backward\(\) after cleargrads",
+        match=r"^Adam.update: no Parameter of MLP\(\(5, 3\)\) has a gradient; call loss.backward\(\) after cleargrads",
     ):
         Adam().setup(model).update()
 
