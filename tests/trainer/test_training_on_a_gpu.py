@@ -7,12 +7,22 @@ import pytest
 
 import minitorch
 import minitorch.functions as F
-from minitorch import DataLoader, Every, Trainer, optimizers
+import minitorch.layers as L
+from minitorch import DataLoader, Every, SeqDataLoader, Trainer, optimizers
 from minitorch.cuda import no_sync, sync_allowed
 from minitorch.datasets import ArrayDataset
 from minitorch.errors import DeviceError, SyncError
-from minitorch.models import MLP
-from minitorch.trainer.callbacks import Checkpoint, CudaGraph, DevicePlacement, GradientClipping
+from minitorch.models import GPT, MLP, Sequential
+from minitorch.optimizers.schedules import Cosine
+from minitorch.trainer.callbacks import (
+    EMA,
+    Checkpoint,
+    CudaGraph,
+    DevicePlacement,
+    GradientClipping,
+    LRSchedule,
+    MixedPrecision,
+)
 from minitorch.transforms import Compose, Flatten, Normalize, ToFloat
 
 
@@ -57,6 +67,56 @@ def test_a_captured_run_is_an_eager_one(gpu, capsys):
     assert losses(captured) == pytest.approx(losses(eager), rel=1e-5)
     for path, array in weights.items():
         np.testing.assert_allclose(array, eager_weights[path], rtol=1e-3, atol=1e-5)
+
+
+OTHERS = {
+    "schedule and averages": lambda: [LRSchedule(Cosine(63)), EMA(0.9)],
+    "fp16, whose first updates are left out": lambda: [MixedPrecision("fp16", scale=2.0**24)],
+    "bf16": lambda: [MixedPrecision("bf16")],
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_callbacks_in_a_graph(gpu, name, capsys):
+    """What changes from step to step is read on the device: learning rates, the share of averages, the loss scale."""
+    (eager, eager_weights), (captured, weights) = run(*OTHERS[name]()), run(*OTHERS[name](), CudaGraph(steps=4))
+    assert capsys.readouterr().err == ""
+    assert losses(captured) == pytest.approx(losses(eager), rel=1e-4)
+    for path, array in weights.items():
+        np.testing.assert_allclose(array, eager_weights[path], rtol=1e-2, atol=1e-4)
+
+
+class Series(Trainer):
+    """Truncated backpropagation through time, cut where a step begins."""
+
+    def training_step(self, batch):
+        (cell, out), (x, t) = self.model.layers, batch
+        for state in (cell.h, cell.c):
+            if state is not None:
+                state.unchain()
+        return F.mean_squared_error(out(cell(x)), t)
+
+
+def test_tokens_and_recurrent_states_in_a_graph(gpu, capsys):
+    """A language model whose targets are gathered in the graph, and a state that goes on from step to step."""
+    text = np.random.default_rng(0).integers(0, 11, (83, 6))
+    tokens = ArrayDataset(text[:, :-1].copy(), text[:, 1:].copy())
+    sine = np.sin(np.arange(121) * 0.3).astype(np.float32)[:, None]
+    runs = (
+        (lambda: GPT(11, 5, 8, 1, 2), lambda y, t: F.softmax_cross_entropy(y.reshape(-1, 11), t.reshape(-1)), Trainer,
+         lambda: DataLoader(tokens, 10)),
+        (lambda: Sequential(L.LSTM(6), L.Linear(1)), None, Series,
+         lambda: SeqDataLoader(ArrayDataset(sine[:-1], sine[1:]), 5)),
+    )  # fmt: skip
+    for model, loss, cls, loader in runs:
+        found = []
+        for callbacks in ([], [CudaGraph(steps=4)]):
+            minitorch.seed(0)
+            trainer = cls(model(), optimizers.Adam(0.01), loss=loss, callbacks=[DevicePlacement("cuda"), *callbacks])
+            found.append(losses(trainer.fit(loader(), epochs=3).history))
+        assert found[1] == pytest.approx(found[0], rel=1e-4)
+        assert "a launch does up to 4 steps" in trainer.explain()
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("captured", [False, True])
