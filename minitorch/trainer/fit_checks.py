@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from minitorch.errors import ConfigError
 from minitorch.trainer.callback import Callback, overrides
 from minitorch.trainer.callbacks.monitored import Monitoring, no_metric
-from minitorch.trainer.loaders import check_loader, check_not_empty, check_passes
+from minitorch.trainer.loaders import check_first, check_loader, check_not_empty, check_passes
 from minitorch.trainer.optimizers import check_target
 from minitorch.trainer.step import Steps
 from minitorch.trainer.triggers import Every
@@ -34,9 +34,11 @@ def check_fit(trainer: "Trainer", callbacks: Sequence[Callback], epochs: int | N
     for optimizer in trainer.optimizers.values():
         check_target(optimizer, trainer.model)
     check_loader(trainer.train_loader)
+    check_first(trainer.train_loader)
     check_passes(trainer.train_loader, epochs)
     for loader in trainer.validation_loaders.values():
         check_loader(loader)
+        check_first(loader)
         check_not_empty(loader)
         check_passes(loader, epochs if trainer.validate_every == Every(epochs=1) else None)
     for callback in callbacks:

@@ -23,8 +23,8 @@ def check_loader(loader: Any) -> None:
     if hasattr(loader, "iterate"):  # a DataLoader, or what is made like one
         return
     name = type(loader).__name__
-    if isinstance(loader, Dataset) or _gives_samples(loader):
-        raise ConfigError(f"{name} gives samples one by one; wrap it: DataLoader({name}(...), batch_size)")
+    if isinstance(loader, Dataset):
+        raise _samples(name)
     if is_array(loader) or isinstance(loader, Variable):
         raise ConfigError(
             f"an array of shape {loader.shape} is no loader; give DataLoader(ArrayDataset(x, t), batch_size), or a "
@@ -50,6 +50,13 @@ def check_loader(loader: Any) -> None:
     if is_text or (not isinstance(loader, Iterable) and not hasattr(loader, "__getitem__")):
         call = f"; it can be called: {loader.__name__}()" if _is_function(loader) else ""
         raise ConfigError(f"{loader!r} is no loader of batches; give a DataLoader, or a list of batches{call}")
+
+
+def check_first(loader: Any) -> None:
+    """Raise ConfigError if `loader` is a data set of another framework: indexed, without an iterator, of samples."""
+    is_indexed = hasattr(loader, "__getitem__") and not hasattr(loader, "__iter__")
+    if is_indexed and hasattr(loader, "__len__") and len(loader) and is_sample(loader[0]):
+        raise _samples(type(loader).__name__)
 
 
 def check_passes(loader: Any, epochs: int | None) -> None:
@@ -94,11 +101,8 @@ def is_sample(item: Any) -> bool:
     return isinstance(item, tuple | list) and len(item) == 2 and is_array(item[0]) and isinstance(item[1], SCALARS)
 
 
-def _gives_samples(loader: Any) -> bool:
-    """Whether it is a data set of another framework: indexed, without an iterator, and its first item is a sample."""
-    if hasattr(loader, "__iter__") or not (hasattr(loader, "__getitem__") and hasattr(loader, "__len__")):
-        return False
-    return len(loader) > 0 and is_sample(loader[0])
+def _samples(name: str) -> ConfigError:
+    return ConfigError(f"{name} gives samples one by one; wrap it: DataLoader({name}(...), batch_size)")
 
 
 def _is_pair_of_arrays(loader: Any) -> bool:
