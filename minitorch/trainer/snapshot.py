@@ -57,6 +57,10 @@ def load_state_dict(trainer: "Trainer", state: Mapping[str, Any]) -> None:
     Raises:
         StateError: a part is missing or unexpected, or does not fit; the message says which.
     """
+    if not isinstance(state, Mapping):
+        raise StateError(
+            f"load_state_dict: got {state!r:.80}; give what state_dict() returned, or a file to fit(..., resume=path)"
+        )
     version = state.get("format_version")
     if version != FORMAT_VERSION:
         raise CheckpointError(

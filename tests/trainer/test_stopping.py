@@ -8,7 +8,7 @@ import textwrap
 import threading
 
 import pytest
-from small_runs import Everything, at, batches, trainer
+from small_runs import Everything, at, batches, trainer, weights
 
 from minitorch import Callback, DataLoader, Dataset, Trainer
 from minitorch.trainer import Phase
@@ -130,6 +130,21 @@ def test_early_stopping_goes_on_waiting_after_a_resume(tmp_path):
             result = run.fit(batches(1), epochs=epochs, resume="auto")
         ends.append((result.state.epoch, result.reason))
     assert ends[0] == ends[1] == (5, "score has not been better than 1 for 4 epoch(s) (EarlyStopping)")
+
+
+def test_a_run_that_was_stopped_early_is_not_trained_on_when_it_is_resumed(tmp_path):
+    """The same line once more, as after any interruption, ends as the first did; more patience goes on."""
+
+    def run(patience=2):
+        score = at("on_epoch_end", lambda trainer, metrics: metrics.update(score=1.0), phase=Phase.DATA)
+        resumed = trainer(EarlyStopping("score", patience=patience, restore_best=True), score, Checkpoint(tmp_path))
+        return resumed.fit(batches(1), epochs=9, resume="auto"), weights(resumed)
+
+    (first, best), (second, again) = run(), run()
+    assert (first.state.epoch, first.status) == (second.state.epoch, second.status) == (3, "stopped")
+    assert first.reason == second.reason == "score has not been better than 1 for 2 epoch(s) (EarlyStopping)"
+    assert best == again
+    assert run(patience=4)[0].state.epoch == 5
 
 
 # Signals -------------------------------------------------------------------------------------------------------------

@@ -250,3 +250,12 @@ def test_nothing_in_a_checkpoint_is_executed(path):
     assert list(tree["callbacks"]) == ["EarlyStopping"]
     assert b"pickle" not in raw
     assert b"minitorch." not in raw
+
+
+@pytest.mark.parametrize("given", ["runs/mnist", None, [1]])
+def test_a_path_is_no_state(given):
+    """`load_state_dict` takes a dict; a file is for `fit`."""
+    with pytest.raises(
+        StateError, match=r"^load_state_dict: got .*; give what state_dict\(\) returned, or a file to fit"
+    ):
+        trainer().load_state_dict(given)

@@ -28,7 +28,8 @@ class EarlyStopping(Callback, Monitoring):
     Args:
         monitor: the name of the metric, as `on_epoch_end` gets it. Epochs without a validation are not looked at where
             it is one of validation.
-        patience: after how many epochs in a row without improvement the run ends.
+        patience: after how many epochs in a row without improvement the run ends. A run that is resumed after that
+            trains no further, as it would not have done without the interruption.
         min_delta: what counts as better must be better by more than this.
         mode: whether a better metric is smaller ("min") or larger ("max").
         restore_best: whether the model has the weights of its best epoch when the run has ended, however that came.
@@ -54,9 +55,10 @@ class EarlyStopping(Callback, Monitoring):
     _weights: dict[str, Array] = attrs.field(factory=dict, init=False, repr=False)
 
     def on_fit_start(self, trainer: "Trainer") -> None:
-        """Forget an earlier run, where this one is new."""
+        """Forget an earlier run, where this one is new; end at once one that has waited long enough already."""
         if trainer.state.is_new:
             self.progress, self._weights = Progress(), {}
+        self._stop_if_due(trainer)
 
     def on_epoch_end(self, trainer: "Trainer", metrics: dict[str, float]) -> None:
         """Compare with the best so far."""
@@ -68,7 +70,10 @@ class EarlyStopping(Callback, Monitoring):
             return
         if self.progress.note(value, self.mode, self.min_delta):
             self._keep(trainer)
-        elif self.progress.waited >= self.patience:
+        self._stop_if_due(trainer)
+
+    def _stop_if_due(self, trainer: "Trainer") -> None:
+        if self.progress.waited >= self.patience:
             trainer.request_stop(
                 f"{self.monitor} has not been better than {self.progress.best:.6g} for {self.progress.waited} epoch(s) "
                 "(EarlyStopping)"
