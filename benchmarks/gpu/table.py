@@ -38,6 +38,7 @@ def markdown(rows: list[Row], fake: bool) -> str:
     parts = ["# On a GPU", "", *([NOT_MEASURED, ""] if fake else []), *facts, ""]
     parts += [
         "Each contestant has its data on the device and reads its loss once an epoch; medians of epochs. `scripts/gpu`",
+        "Where no other format is named all compute in float32, PyTorch's convolutions too, which by default are TF32.",
         "",
     ]
     for section in (checks, kernels, waits, notes, targets, training):

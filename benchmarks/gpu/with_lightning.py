@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.gpu.record import Record, section
 from benchmarks.gpu.specs import Spec, specs
-from benchmarks.gpu.with_torch import Training, loss_of
+from benchmarks.gpu.with_torch import Training, loss_of, round_nothing
 
 
 class Batches:
@@ -73,6 +73,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     with section() as record:
         record.add("version", package="Lightning", version=lightning.__version__)
+        round_nothing()
         for spec in specs(record.fake):
             record.attempt(f"{spec.name}, Lightning", lambda s=spec: run(record, s, 2 if record.fake else 5))
 
