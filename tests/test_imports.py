@@ -155,7 +155,7 @@ EXAMPLE = "\n".join(ast.unparse(node) for node in FIRST if isinstance(node, ast.
 WHOLE = "\n".join(f"from {name} import *" for name in ("minitorch.functions", "minitorch.cuda", *HOMES))
 SLOW = {
     "asyncio", "csv", "difflib", "hashlib", "http", "multiprocessing", "numpy.random", "secrets", "shutil", "socket",
-    "ssl", "subprocess", "tarfile", "tempfile", "tomllib", "urllib.request", "zipfile",
+    "ssl", "subprocess", "sysconfig", "tarfile", "tempfile", "tomllib", "urllib.request", "zipfile",
 }  # fmt: skip
 
 

@@ -9,7 +9,6 @@ Source: the headers of oneDNN 3.2, `dnnl.h` and `dnnl_types.h`.
 import ctypes
 import functools
 import sys
-import sysconfig
 import threading
 from collections.abc import Callable
 from ctypes import POINTER, byref, c_char, c_char_p, c_float, c_int, c_int64, c_size_t, c_uint, c_void_p
@@ -91,6 +90,8 @@ def find() -> Found:
 
 def _of_wheel() -> list[str]:
     """Where the wheel puts the library, in this environment or in the user's."""
+    import sysconfig  # here, since most programs never ask for it
+
     schemes = sysconfig.get_default_scheme(), sysconfig.get_preferred_scheme("user")
     paths = [Path(sysconfig.get_path("data", scheme)) / "lib" / NAME for scheme in schemes]
     return [str(path) for path in paths if path.exists()]
