@@ -1,6 +1,7 @@
 """The binding of oneDNN: what it finds, describes and runs, and that nothing is missed where it is not there."""
 
 import ctypes
+import gc
 import subprocess
 import sys
 import threading
@@ -136,6 +137,21 @@ def test_arrays_that_may_not_be_written_can_be_read():
     a.flags.writeable = False
     relu(5).run({SRC: a, DST: y})
     np.testing.assert_array_equal(y, np.maximum(a, 0))
+
+
+@needs_onednn
+def test_nothing_is_left_to_the_cycle_collector():
+    """A primitive that nobody has asked for before is made and run without cycles."""
+    relu(7).run({SRC: np.ones(7, np.float32), DST: np.ones(7, np.float32)})
+    convolution(1, 16, 48)
+    gc.collect()
+    gc.disable()
+    try:
+        relu(77).run({SRC: np.ones(77, np.float32), DST: np.ones(77, np.float32)})
+        assert convolution(2, 32, 48) is not None
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 @needs_onednn
