@@ -230,6 +230,26 @@ def test_many_threads_share_a_primitive():
     assert not wrong
 
 
+@needs_onednn
+def test_the_first_call_may_come_from_several_threads():
+    """They get one engine: primitives of one would refuse the memory of another. Making it is slow here, to be met."""
+    program = """
+import threading, time
+from minitorch.cpu.onednn import library
+create = library.created
+def slowly(*arguments):
+    time.sleep(0.2)
+    return create(*arguments)
+library.created, engines = slowly, []
+threads = [threading.Thread(target=lambda: engines.append(library.engine())) for _ in range(4)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print(len(engines), len(set(engines)))
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert run.stdout.split() == ["4", "1"]
+
+
 # activations ---------------------------------------------------------------------------------------------------------
 
 GELUS = {"gelu_erf": F.gelu, "gelu_tanh": lambda x: F.gelu(x, approximate="tanh")}

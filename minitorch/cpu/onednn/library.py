@@ -151,9 +151,17 @@ class Object:
             self._destroy(self.pointer)
 
 
-@functools.cache
+_making = threading.Lock()  # two engines would not take each other's memory
+
+
 def engine() -> Any:
-    """The engine that computes on the host; it lives as long as the process."""
+    """The engine that computes on the host: one, that lives as long as the process."""
+    with _making:
+        return _engine()
+
+
+@functools.cache
+def _engine() -> Any:
     return created("dnnl_engine_create", CPU, 0)
 
 
