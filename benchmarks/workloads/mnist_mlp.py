@@ -333,7 +333,7 @@ FAST, TORCH, LIGHTNING, DEZERO = (
 WORKLOAD = Workload(
     title="784-1000-10 on MNIST, sigmoid, SGD, batches of 100",
     about=(
-        "Time of a step, as the mean over an epoch of 400. Training goes on from round to round: round r is epoch "
+        "Time of a step, as the mean over an epoch of 300. Training goes on from round to round: round r is epoch "
         "r + 1, the warm-up is the first epoch. Within the time is the making of batches, by the same NumPy lines for "
         "all (`benchmarks/mnist.py`), and the summing of the loss. The mean losses of all epochs are compared. Of "
         "Lightning all extras are off. DeZero computes in float64 on NumPy 2, by accident; a second entry keeps it in "
@@ -354,7 +354,7 @@ WORKLOAD = Workload(
         Contestant("DeZero kept in float32", partial(dezero_loop, keep_float32=True), peers.DEZERO_NEEDS),
     ),
     reference=TRAINER,
-    sizes={"steps": 400},
+    sizes={"steps": 300},
     quick={"steps": 10},
     targets=(
         Target(TRAINER, over=LOOP, at_most=1.03),

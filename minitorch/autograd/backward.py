@@ -1,4 +1,18 @@
-"""The backward walk: from an output to the leaves, each node once, as soon as all its uses have reported."""
+"""The backward walk: from an output to the leaves, each node once, as soon as all its uses have reported.
+
+Without what saves copies, and what some callers ask for besides, it is this:
+
+    uses, arrived, ready = count_uses(root), {}, [(root, g)]
+    while ready:
+        node, g = ready.pop()
+        if node is a leaf:
+            add g to its gradient
+        for parent, part in node.op.pullback(g, ...):
+            add part to arrived[parent]
+            uses[parent] -= 1
+            if uses[parent] == 0:
+                ready.append((parent, arrived.pop(parent)))
+"""
 
 from collections.abc import Iterable
 from typing import Any
@@ -95,10 +109,10 @@ def walk(
             if p not in arrived:
                 if p.op is None and is_fresh(r, op, g, y, args):
                     own.add(p)
-            elif create_graph or p not in own or r.size == 1:  # NumPy takes thrice as long to add to one element
+            elif create_graph or p not in own or r.size == 1:  # one element: NumPy adds thrice as fast to a new array
                 r = arrived.pop(p) + r
                 own.add(p)
-            else:
+            else:  # nobody else sees the array that arrived first: the sum goes into it
                 arrived[p] += r
                 r = arrived.pop(p)
             left = uses[p] - 1

@@ -90,7 +90,7 @@ class Loop:
         finally:
             if outside is not None:
                 update.draw = random.set_state(outside).draw
-        if loss is not means.logged:
+        if loss is not means.logged:  # a captured step has added it up on the device
             means.add("loss", loss.data)
         state.advance(size, update.due, last, time.perf_counter() - self.begun)
         metrics = None
