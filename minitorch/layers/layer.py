@@ -9,6 +9,7 @@ from minitorch import serialize
 from minitorch.autograd.node import Node, wrap
 from minitorch.cuda import as_cupy, as_numpy
 from minitorch.errors import MinitorchError, StateError
+from minitorch.foreign import LAYER_ARGUMENTS, tells_arguments
 from minitorch.variable import Parameter, Variable
 
 Array = Any
@@ -35,6 +36,11 @@ class Layer:
     """
 
     carries: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            cls.__init__ = tells_arguments(LAYER_ARGUMENTS)(cls.__init__)  # type: ignore[method-assign]
 
     def __call__(self, *inputs: Any) -> Any:
         """Apply `forward`."""

@@ -10,6 +10,7 @@ from minitorch.cpu.heap import keep_freed_memory
 from minitorch.cpu.update import flush_denormals
 from minitorch.cuda import StepNumber, as_cupy, as_numpy, capturing, xp_of
 from minitorch.errors import ConfigError, DeviceError, GraphError, StateError
+from minitorch.foreign import OPTIMIZER_ARGUMENTS, tells_arguments
 from minitorch.optimizers import grouping, multi_tensor
 from minitorch.optimizers.checks import HasParams, fractions, positive
 from minitorch.optimizers.grouping import Groups
@@ -45,6 +46,11 @@ class Optimizer:
     hyperparameters: tuple[str, ...] = ()
     decays: tuple[str, ...] = ()
     fading: tuple[str, ...] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            cls.__init__ = tells_arguments(OPTIMIZER_ARGUMENTS)(cls.__init__)  # type: ignore[method-assign]
 
     def __init__(self) -> None:
         self.target: HasParams | None = None

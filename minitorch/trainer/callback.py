@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from minitorch.cuda import StepNumber
 from minitorch.errors import ConfigError, HookError, StateError
+from minitorch.foreign import CALLBACK_ARGUMENTS, tells_arguments
 from minitorch.spelling import similar
 from minitorch.trainer.bill import Bill, HookBill
 from minitorch.trainer.foreign_names import METHODS
@@ -104,6 +105,11 @@ def _mistaken(given: Sequence[str], wanted: Sequence[str]) -> bool:
     )
 
 
+def _is_generated(method: Any) -> bool:
+    """Whether attrs wrote it; one that a user wrote may say `super()`, which attrs finds in no wrapper."""
+    return inspect.isfunction(method) and method.__code__.co_filename.startswith("<attrs generated")
+
+
 class Callback:
     """Base of all callbacks: override the hooks you need, and give it to a Trainer.
 
@@ -140,6 +146,8 @@ class Callback:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         check_hooks(cls, Callback)
+        if "__init__" in vars(cls) and _is_generated(cls.__init__):
+            cls.__init__ = tells_arguments(CALLBACK_ARGUMENTS)(cls.__init__)  # type: ignore[method-assign]
         saves, loads = (getattr(cls, name) is not getattr(Callback, name) for name in ("state_dict", "load_state_dict"))
         if saves != loads:
             has, lacks = ("state_dict", "load_state_dict") if saves else ("load_state_dict", "state_dict")

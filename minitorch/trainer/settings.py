@@ -1,40 +1,11 @@
 """Checks of settings, with errors that name the remedy; those of a callback are made as attrs calls them."""
 
-import functools
-import inspect
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 from minitorch.errors import ConfigError
-from minitorch.trainer.foreign_names import ARGUMENTS
 
 Validator = Callable[[Any, Any, Any], None]
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def tells_arguments(method: Callable[P, R]) -> Callable[P, R]:
-    """`method`, which lists what it takes when it is given other arguments, as of other frameworks."""
-    parameters = inspect.signature(method).parameters
-    names = list(parameters)[1:]
-    most = sum(parameter.kind is parameter.POSITIONAL_OR_KEYWORD for parameter in parameters.values())
-
-    @functools.wraps(method)
-    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-        for name in kwargs:
-            if name not in names:
-                remedy = f"{ARGUMENTS[name]}; " if name in ARGUMENTS else ""
-                raise TypeError(
-                    f"{method.__qualname__} takes no argument {name!r}; {remedy}it takes {', '.join(names)}"
-                )
-        if len(args) > most:
-            raise TypeError(
-                f"{method.__qualname__} takes {', '.join(names[: most - 1])} by position, and then {args[most]!r:.80} "
-                f"was given; name it: {'=..., '.join(names[most - 1 :])}=..."
-            )
-        return method(*args, **kwargs)
-
-    return checked
 
 
 def check_number(what: str, value: Any, kind: type, least: float | None = None) -> None:

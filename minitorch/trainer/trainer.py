@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minitorch.errors import ConfigError
+from minitorch.foreign import tells_arguments
 from minitorch.models import Model
 from minitorch.optimizers import Optimizer
 from minitorch.trainer import batches, optimizers, snapshot
@@ -15,11 +16,11 @@ from minitorch.trainer.callback import Callback, HookLists, check_hooks, checked
 from minitorch.trainer.callbacks import default_callbacks
 from minitorch.trainer.explain import explanation
 from minitorch.trainer.fit_checks import check_fit
+from minitorch.trainer.foreign_names import ARGUMENTS
 from minitorch.trainer.limits import Limits, check_limits
 from minitorch.trainer.loop import Loop, aside, evaluated, started
 from minitorch.trainer.metrics import RunningMeans, checked_loss, checked_metrics
 from minitorch.trainer.run_folders import RunFolders
-from minitorch.trainer.settings import tells_arguments
 from minitorch.trainer.signals import handled, what_is_left
 from minitorch.trainer.state import FitResult, Status, TrainState
 from minitorch.trainer.step import UNSCALED, Stepper, Steps, checked_model, train_step
@@ -82,7 +83,7 @@ class Trainer(Steps):
         super().__init_subclass__(**kwargs)
         check_hooks(cls, Trainer)
 
-    @tells_arguments
+    @tells_arguments(ARGUMENTS)
     def __init__(
         self,
         model: Model,
@@ -168,7 +169,7 @@ class Trainer(Steps):
 
     # ---- entry points
 
-    @tells_arguments
+    @tells_arguments(ARGUMENTS)
     def fit(
         self,
         train_loader: Iterable[Any],

@@ -299,7 +299,7 @@ def test_arguments_of_other_frameworks_are_answered_with_those_there_are():
     """`max_epochs=` and the like, given to the Trainer or to `fit`."""
     with pytest.raises(
         TypeError,
-        match=r"^Trainer\.__init__ takes no argument 'max_epochs'; give fit\(\.\.\., epochs=\.\.\.\); it "
+        match=r"^Trainer takes no argument 'max_epochs'; give fit\(\.\.\., epochs=\.\.\.\); it "
         r"takes model, optimizer, loss, metrics, "
         r"callbacks, log_every, validate_every$",
     ):

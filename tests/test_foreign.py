@@ -1,0 +1,83 @@
+"""What users of other frameworks write is answered with what to write here."""
+
+import copy
+import inspect
+import pickle
+
+import pytest
+
+from minitorch import Layer
+from minitorch import layers as L
+from minitorch.optimizers import SGD, Adam, AdamW, Optimizer
+from minitorch.trainer.callbacks import Checkpoint, EarlyStopping, GradientClipping
+
+ARGUMENTS = [
+    (lambda: Adam(lr=0.001), "Adam takes no argument 'lr'; it is alpha here; it takes alpha, beta1, beta2, eps"),
+    (
+        lambda: SGD(lr=0.1, momentum=0.9),
+        "SGD takes no argument 'momentum'; MomentumSGD(lr, momentum) has it; it takes lr",
+    ),
+    (lambda: SGD(0.1, 0.9), "SGD takes lr by position, and then 0.9 was given, one too many"),
+    (lambda: L.Dropout(p=0.5), "Dropout takes no argument 'p'; it is dropout_ratio here; it takes dropout_ratio"),
+    (
+        lambda: L.Conv2d(8, 3, padding=1),
+        "Conv2d takes no argument 'padding'; it is pad here; it takes out_channels, kernel_size, stride, pad, nobias, "
+        "dtype, in_channels, dilation, groups, gain",
+    ),
+    (
+        lambda: L.Linear(in_features=3, out_features=4),
+        "Linear takes no argument 'in_features'; it is in_size here; it takes out_size, nobias, "
+        "dtype, in_size, activation",
+    ),
+    (
+        lambda: L.BatchNorm(momentum=0.1),
+        "BatchNorm takes no argument 'momentum'; give decay=..., which is 1 - momentum of PyTorch; it takes decay, "
+        "eps, dtype",
+    ),
+    (
+        lambda: EarlyStopping("val_loss", verbose=True),
+        "EarlyStopping takes no argument 'verbose'; add the callback ConsoleLogger(), which tells what happens; it "
+        "takes monitor, patience, min_delta, mode, restore_best, check_finite, start",
+    ),
+    (
+        lambda: Checkpoint("runs", save_top_k=3),
+        "Checkpoint takes no argument 'save_top_k'; it is keep_best here; it takes folder, every, keep, monitor, mode, "
+        "keep_best, background, overwrite",
+    ),
+    (
+        lambda: GradientClipping(1.0),
+        "GradientClipping takes nothing by position, and then 1.0 was given; name it: norm=..., value=...",
+    ),
+]
+
+
+@pytest.mark.parametrize(("make", "text"), ARGUMENTS)
+def test_unknown_arguments_are_answered_with_those_there_are(make, text):
+    """The class, what was given, its name here, and all that is taken."""
+    with pytest.raises(TypeError) as info:
+        make()
+    assert str(info.value) == text
+
+
+def test_errors_inside_a_constructor_are_as_they_were():
+    """Only arguments are answered for; a class that takes any is left alone."""
+
+    class Net(Layer):
+        def __init__(self, **sizes):
+            super().__init__()
+            self.sizes = len(sizes) + None
+
+    with pytest.raises(TypeError, match="unsupported operand"):
+        Net(lr=3)
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'out_size'"):
+        L.Linear()
+
+
+@pytest.mark.parametrize("make", [lambda: AdamW(0.1), lambda: L.Linear(3, in_size=2), lambda: EarlyStopping("loss")])
+def test_constructors_are_seen_and_copied_as_before(make):
+    """Signature, text and class survive, also those of classes that attrs makes."""
+    one = make()
+    assert "args" not in inspect.signature(type(one)).parameters
+    for other in (copy.deepcopy(one), pickle.loads(pickle.dumps(one))):
+        assert type(other) is type(one)
+        assert repr(other) == repr(one) or isinstance(one, Optimizer)
