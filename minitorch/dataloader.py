@@ -38,7 +38,7 @@ class DataLoader:
     Raises:
         ConfigError: `batch_size`, `seed` or `num_workers` is not allowed, or `drop_last` leaves no full batch to keep.
         DataError: the data set is empty.
-        DTypeError: `dataset` has no `__getitem__` or no `__len__`.
+        DTypeError: `dataset` has no `__getitem__` or no `__len__`, or arrays are given where a Dataset is wanted.
     """
 
     def __init__(
@@ -58,8 +58,14 @@ class DataLoader:
             )
         if isinstance(dataset, tuple) and dataset and all(map(is_array, dataset)):
             raise DTypeError("DataLoader: got a tuple of arrays; give ArrayDataset(x, t)")
+        shape = getattr(batch_size, "shape", ())
+        if shape:
+            raise DTypeError(
+                f"DataLoader: batch_size is an array of shape {shape}; it must be an integer: give "
+                f"DataLoader(ArrayDataset(x, t), {shuffle if _is_integer(shuffle) else 'batch_size'})"
+            )
         if not _is_integer(batch_size) or batch_size < 1:
-            raise ConfigError(f"DataLoader: batch_size is {batch_size!r}; it must be an integer of at least 1")
+            raise ConfigError(f"DataLoader: batch_size is {batch_size!r:.80}; it must be an integer of at least 1")
         if seed is not None and not (_is_integer(seed) and 0 <= seed < 2**64):
             raise ConfigError(f"DataLoader: seed is {seed!r}; a seed is None or an integer from 0 to 2**64 - 1")
         if not _is_integer(num_workers) or num_workers < 0:

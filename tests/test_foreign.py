@@ -4,10 +4,13 @@ import copy
 import inspect
 import pickle
 
+import numpy as np
 import pytest
 
-from minitorch import Layer
+from minitorch import DataLoader, Layer
 from minitorch import layers as L
+from minitorch.datasets import MNIST, Spiral
+from minitorch.errors import ConfigError, DTypeError
 from minitorch.optimizers import SGD, Adam, AdamW, Optimizer
 from minitorch.trainer.callbacks import Checkpoint, EarlyStopping, GradientClipping
 
@@ -81,3 +84,46 @@ def test_constructors_are_seen_and_copied_as_before(make):
     for other in (copy.deepcopy(one), pickle.loads(pickle.dumps(one))):
         assert type(other) is type(one)
         assert repr(other) == repr(one) or isinstance(one, Optimizer)
+
+
+X, T = np.zeros((300, 2), np.float32), np.zeros(300, np.int64)
+VALUES = [
+    (
+        lambda: DataLoader(X, T, 20),
+        DTypeError,
+        "DataLoader: batch_size is an array of shape (300,); it must be an integer: give "
+        "DataLoader(ArrayDataset(x, t), 20)",
+    ),
+    (
+        lambda: DataLoader(X, T),
+        DTypeError,
+        "DataLoader: batch_size is an array of shape (300,); it must be an integer: give "
+        "DataLoader(ArrayDataset(x, t), batch_size)",
+    ),
+    (
+        lambda: MNIST("test"),
+        ConfigError,
+        "MNIST: train is 'test'; it must be True, for training, or False, for testing (a folder is named by root=...)",
+    ),
+    (lambda: Spiral(2), ConfigError, "Spiral: train is 2; it must be True, for training, or False, for testing"),
+    (
+        lambda: L.Linear(6, 3),
+        ConfigError,
+        "Linear: nobias is 3; it must be True or False. Linear(out_size) takes the size of the input from the first "
+        "batch, or as in_size=...",
+    ),
+    (
+        lambda: L.Conv2d(1, 16, 3, 1, 1),
+        ConfigError,
+        "Conv2d: nobias is 1; it must be True or False. Conv2d(out_channels, kernel_size, stride, pad) takes the "
+        "channels of the input from the first batch, or as in_channels=...",
+    ),
+]
+
+
+@pytest.mark.parametrize(("make", "error", "text"), VALUES)
+def test_arguments_in_the_order_of_other_frameworks_are_told(make, error, text):
+    """What PyTorch takes at that place is refused, with what is to be given here."""
+    with pytest.raises(error) as info:
+        make()
+    assert str(info.value) == text

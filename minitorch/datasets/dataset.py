@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minitorch.cuda import as_cupy, is_array, xp_of
-from minitorch.errors import DataError, DTypeError
+from minitorch.errors import ConfigError, DataError, DTypeError
 from minitorch.random import drawing_for_one
 from minitorch.transforms import Compose, Transform, works_on_batches
 
@@ -29,6 +29,7 @@ class Dataset:
         target_transform: applied to each t; None passes it on.
 
     Raises:
+        ConfigError: `train` is neither True nor False.
         DataError: `data` and `label` differ in length.
     """
 
@@ -38,7 +39,12 @@ class Dataset:
         transform: Callable[[Any], Any] | None = None,
         target_transform: Callable[[Any], Any] | None = None,
     ) -> None:
-        self.train = train
+        if not isinstance(train, bool | np.bool_):
+            raise ConfigError(
+                f"{type(self).__name__}: train is {train!r:.80}; it must be True, for training, or False, for testing"
+                + (" (a folder is named by root=...)" if hasattr(self, "root") else "")
+            )
+        self.train = bool(train)
         self.transform = Compose() if transform is None else transform
         self.target_transform = Compose() if target_transform is None else target_transform
         self.data: Any = None

@@ -35,6 +35,11 @@ class _Kernels(Layer):
         for name, size in (("out_channels", out_channels), ("in_channels", in_channels), ("groups", groups)):
             if size is not None and (not isinstance(size, int | np.integer) or size < 1):
                 raise ConfigError(f"{who}: {name} is {size!r}; it must be a positive integer")
+        if not isinstance(nobias, bool):
+            raise ConfigError(
+                f"{who}: nobias is {nobias!r:.80}; it must be True or False. {who}(out_channels, kernel_size, stride, "
+                "pad) takes the channels of the input from the first batch, or as in_channels=..."
+            )
         if out_channels % groups or (in_channels or 0) % groups:
             raise ConfigError(
                 f"{who}: groups is {groups}; it must divide in_channels {in_channels} and out_channels {out_channels}"
@@ -104,7 +109,7 @@ class Conv2d(_Kernels):
             it is through a deep stack of convolutions and `relu` (He et al., ICCV 2015).
 
     Raises:
-        ConfigError: a size is too small, or `groups` does not divide the channels.
+        ConfigError: a size is too small, `nobias` neither True nor False, or `groups` does not divide the channels.
     """
 
     def __init__(
@@ -147,7 +152,7 @@ class Deconv2d(_Kernels):
         in_channels: the number of channels of the input; None: taken from the first call.
 
     Raises:
-        ConfigError: a size is too small.
+        ConfigError: a size is too small, or `nobias` neither True nor False.
     """
 
     def __init__(

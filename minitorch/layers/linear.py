@@ -24,7 +24,7 @@ class Linear(Layer):
         activation: a function applied to the output, for some of them in the same pass: see `F.linear`.
 
     Raises:
-        ConfigError: a size is not a positive integer.
+        ConfigError: a size is not a positive integer, or `nobias` neither True nor False.
     """
 
     def __init__(
@@ -40,6 +40,11 @@ class Linear(Layer):
         for name, size in (("out_size", out_size), ("in_size", in_size)):
             if size is not None and (not isinstance(size, int | np.integer) or size < 1):
                 raise ConfigError(f"Linear: {name} is {size!r}; a size is a positive integer")
+        if not isinstance(nobias, bool):
+            raise ConfigError(
+                f"Linear: nobias is {nobias!r:.80}; it must be True or False. Linear(out_size) takes the size of the "
+                "input from the first batch, or as in_size=..."
+            )
         self.in_size = in_size
         self.out_size = out_size
         self.activation = activation
