@@ -1,7 +1,8 @@
 """Random numbers without hidden state: counter-based Philox, keyed by (seed, stream, step, draw).
 
 Every draw is a pure function of four integers, so a run is resumed exactly by restoring integers, and the host and a
-device get the same bits. Streams keep purposes apart: taking one more dropout mask never changes the shuffling.
+device get the same bits. Streams keep purposes apart: taking one more dropout mask never changes the shuffling. The
+integers are the process's: where several threads train at once, the draws of each depend on the others.
 
 Source: Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011 (Philox4x64-10, as in NumPy).
 """

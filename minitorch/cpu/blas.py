@@ -5,6 +5,7 @@ and NumPy computes.
 """
 
 import ctypes
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -93,9 +94,10 @@ def _address(a: Any) -> int:
 def axpby(a: float, x: Array, b: float, y: Array) -> None:
     """`y = a * x + b * y` in place, for x and y of one shape and dtype.
 
-    Where both are in C order and writable it is one pass over memory, and rounded once less than in NumPy.
+    Where both are in C order and writable it is one pass over memory, and rounded once less than in NumPy. A factor of
+    0 is left to NumPy, since BLAS does not look at what it multiplies, which may be nan.
     """
-    function = _function("axpby", y.dtype, "ixaixai")
+    function = _function("axpby", y.dtype, "ixaixai") if a and b else None
     if function is not None and x.dtype == y.dtype and x.flags.carray and y.flags.carray and y.size:
         function(y.size, a, _address(x), 1, b, _address(y), 1)
         return
@@ -123,6 +125,16 @@ class _OneThread:
         self.lock = threading.Lock()
         self.inside = 0
         self.outside: int | None = None
+        if hasattr(os, "register_at_fork"):  # a child must not get the lock from a thread that it has not
+            lock = self.lock
+            os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=self._after_fork)
+
+    def _after_fork(self) -> None:
+        """In the child: the threads that were inside are none of its own."""
+        if self.inside and self.outside not in (None, 1):
+            set_num_threads(self.outside)
+        self.inside = 0
+        self.lock.release()
 
     def __enter__(self) -> None:
         with self.lock:
@@ -134,7 +146,7 @@ class _OneThread:
 
     def __exit__(self, *error: object) -> None:
         with self.lock:
-            self.inside -= 1
+            self.inside = max(0, self.inside - 1)  # 0 already where a fork came in between
             if not self.inside and self.outside not in (None, 1):
                 set_num_threads(self.outside)
 

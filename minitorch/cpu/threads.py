@@ -129,6 +129,12 @@ class _Job:
         """Return when every task has run; raise what one of them raised."""
         try:
             self.done.acquire()
+        except BaseException:  # of a signal's handler: whoever catches it must not find tasks still writing
+            with self.lock:
+                running = self.unfinished
+            if running:
+                self.done.acquire()
+            raise
         finally:
             with self.lock:
                 self.task, self.left = None, 0  # a helper that comes late must not keep the arrays of the task alive

@@ -163,7 +163,7 @@ def _gelu_into(a: Array, y: Array, slope: Array | None) -> None:
 
 def _gelu_apply(z: Array, y: Array) -> None:
     """The gelu of z in y, and its derivative in z where that is another array; by parts that stay in the cache."""
-    rows = max(1, BLOCK // z.shape[-1])
+    rows = max(1, BLOCK // max(1, z.shape[-1]))
     for begin in range(0, len(z), rows):
         at = slice(begin, begin + rows)
         _gelu_into(z[at], y[at], None if z is y else z[at])

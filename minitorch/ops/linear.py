@@ -52,7 +52,7 @@ def _forward(x: Array, W: Array, b: Array | None, *, act: str | None = None) -> 
     check_fit(x, W, b)
     rows = as_rows(x)  # one product of matrices, where a stack of them would be many small ones
     if on_host.takes(x, W, b):
-        by = activation.GELU_BY_ONEDNN if act == "gelu" and eltwise.takes("gelu_erf", x) else ON_HOST[act]
+        by = activation.GELU_BY_ONEDNN if act == "gelu" and W.size and eltwise.takes("gelu_erf", x) else ON_HOST[act]
         y, kept = on_host.forward(rows, W, b, by, keep=Config.enable_backprop)
         return y.reshape((*x.shape[:-1], W.shape[1])), (by, kept)
     if act is not None and kernels.takes(x, W, b):

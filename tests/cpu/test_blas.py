@@ -74,3 +74,13 @@ def test_the_library_of_numpys_wheels_is_found() -> None:
         pytest.skip("NumPy carries no OpenBLAS here")
     assert blas.get_num_threads() is not None
     assert all(blas._function("axpby", np.dtype(dtype), "ixaixai") for dtype in ("float32", "float64"))
+
+
+@pytest.mark.usefixtures("_library")
+def test_a_factor_of_zero_hides_nothing():
+    """0 times nan is nan, so that a rate of zero shows a gradient that is none."""
+    nan, y = np.full(3, np.nan, np.float32), np.ones(3, np.float32)
+    blas.axpby(0.0, nan, 1.0, y)
+    assert np.isnan(y).all()
+    blas.axpby(1.0, np.ones(3, np.float32), 0.0, y)
+    assert np.isnan(y).all()

@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import os
 import subprocess
 import sys
 import threading
@@ -73,7 +74,7 @@ def test_only_what_fits_is_used(monkeypatch, major, runtime, how):
     fake = FakeLibrary(major, runtime)
     monkeypatch.setattr(library, "_of_wheel", list)
     monkeypatch.setattr(ctypes, "CDLL", lambda place: fake)
-    found = library.find.__wrapped__()
+    found = library._search.__wrapped__()
     assert found.how == how
     assert (found.library is fake) == ("only" not in how)
     assert found.version == (None if "only" in how else how.split(",")[0])
@@ -87,9 +88,9 @@ def test_no_library(monkeypatch):
 
     monkeypatch.setattr(library, "_of_wheel", list)
     monkeypatch.setattr(ctypes, "CDLL", missing)
-    assert library.find.__wrapped__() == library.Found(None, "libdnnl.so.3: cannot open shared object file")
+    assert library._search.__wrapped__() == library.Found(None, "libdnnl.so.3: cannot open shared object file")
     monkeypatch.setattr(ctypes, "CDLL", lambda place: object())
-    found = library.find.__wrapped__()
+    found = library._search.__wrapped__()
     assert found.library is None
     assert "dnnl_version" in found.how
 
@@ -201,6 +202,9 @@ def test_the_callers_threads_of_openmp_are_left_alone():
         loaded.omp_set_num_threads(3)
         with library.on_one_thread:
             assert loaded.omp_get_max_threads() == 1
+            with library.on_one_thread:
+                assert loaded.omp_get_max_threads() == 1
+        assert loaded.omp_get_max_threads() == 3
         relu(5).run({SRC: np.ones(5, np.float32), DST: np.ones(5, np.float32)})
         assert loaded.omp_get_max_threads() == 3
     finally:
@@ -248,6 +252,61 @@ print(len(engines), len(set(engines)))
 """
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert run.stdout.split() == ["4", "1"]
+
+
+def test_the_library_is_looked_for_once():
+    """By several threads too: what Python tells of its folders is not safe to ask from two at once."""
+    program = """
+import threading, time
+from minitorch.cpu.onednn import library
+look, looks, found = library._of_wheel, [], []
+def slowly():
+    looks.append(1)
+    time.sleep(0.2)
+    return look()
+library._of_wheel = slowly
+threads = [threading.Thread(target=lambda: found.append(library.find())) for _ in range(4)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print(len(looks), len(found), len({id(each) for each in found}))
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert run.stdout.split() == ["1", "4", "1"]
+
+
+@needs_onednn
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_while_a_primitive_is_made():
+    """The child makes one too: oneDNN's lock for that is not left to it by a thread that it has not."""
+    program = """
+import os, signal, threading
+import numpy as np
+from minitorch.cpu.onednn import eltwise
+from minitorch.cpu.matmul import matmul
+def make():
+    a, n = np.ones((128, 128)), 5000
+    while True:
+        n += 1
+        eltwise.forward("gelu_erf", np.ones(n, np.float32))
+        matmul(a, a)
+eltwise.forward("gelu_erf", np.ones(4998, np.float32))
+threading.Thread(target=make, daemon=True).start()
+bad = 0
+for _ in range(60):
+    child = os.fork()
+    if not child:
+        signal.alarm(5)
+        eltwise.forward("gelu_erf", np.ones(4999, np.float32))
+        matmul(np.ones((128, 128)), np.ones((128, 128)))
+        os._exit(0)
+    bad += os.waitpid(child, 0)[1] != 0
+print(bad, flush=True)
+os._exit(0)
+"""
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, timeout=300, check=True
+    )
+    assert run.stdout.strip() == "0"
 
 
 # activations ---------------------------------------------------------------------------------------------------------

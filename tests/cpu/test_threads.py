@@ -1,9 +1,11 @@
 """Threads of the host: every task runs once, errors arrive, BLAS is put back, and the number of threads is known."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -23,6 +25,32 @@ def _same_threads():
     threads.set_num_threads(ours)
     if theirs is not None:
         blas.set_num_threads(theirs)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a signal after a time")
+def test_an_interrupt_waits_for_the_tasks_under_way():
+    """Who catches the exception of a signal's handler finds nobody writing any more."""
+    main, begun, done = threading.current_thread(), threading.Barrier(2), []
+
+    def task(i):
+        begun.wait(10)
+        if threading.current_thread() is not main:
+            time.sleep(0.5)
+        done.append(i)
+
+    def interrupt(*args):
+        raise InterruptedError
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    minitorch.set_num_threads(2)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(InterruptedError):
+            threads.parallel(task, 2)
+        assert len(done) == 2
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])

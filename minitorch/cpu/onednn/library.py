@@ -8,6 +8,7 @@ Source: the headers of oneDNN 3.2, `dnnl.h` and `dnnl_types.h`.
 
 import ctypes
 import functools
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -68,8 +69,23 @@ def takes(*arrays: Any) -> bool:
     return Config.use_onednn and find().library is not None
 
 
+making = threading.RLock()
+"""Held while anything of the library is made: once, whichever threads ask first. oneDNN has a lock of that kind itself,
+so a fork waits for it: a child would wait for ever for a thread that it has not."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=making.acquire, after_in_parent=making.release, after_in_child=making.release)
+
+
 @functools.cache
 def find() -> Found:
+    """What the search for the library came to."""
+    with making:
+        return _search()
+
+
+@functools.cache
+def _search() -> Found:
     """Look for the library: in the folders of wheels, then where the system has its own."""
     reasons = []
     for place in (*_of_wheel(), NAME):
@@ -151,12 +167,10 @@ class Object:
             self._destroy(self.pointer)
 
 
-_making = threading.Lock()  # two engines would not take each other's memory
-
-
+@functools.cache
 def engine() -> Any:
-    """The engine that computes on the host: one, that lives as long as the process."""
-    with _making:
+    """The engine that computes on the host: one, since two would not take each other's memory."""
+    with making:
         return _engine()
 
 
@@ -181,6 +195,13 @@ def stream() -> Any:
     return _here.stream.pointer
 
 
+class _Numbers(threading.local):
+    """How many threads OpenMP had in this thread before each block that it is in."""
+
+    def __init__(self) -> None:
+        self.before: list[int] = []
+
+
 class _OneThread:
     """OpenMP uses one thread for what this thread does inside; then the number is put back.
 
@@ -189,18 +210,19 @@ class _OneThread:
     """
 
     def __init__(self) -> None:
-        self.here = threading.local()
+        self.here = _Numbers()
 
     def __enter__(self) -> None:
         library = find().library
         before = library.omp_get_max_threads() if hasattr(library, "omp_get_max_threads") else 1
         if before != 1:
             library.omp_set_num_threads(1)
-        self.here.before = before
+        self.here.before.append(before)
 
     def __exit__(self, *error: object) -> None:
-        if self.here.before != 1:
-            find().library.omp_set_num_threads(self.here.before)
+        before = self.here.before.pop()
+        if before != 1:
+            find().library.omp_set_num_threads(before)
 
 
 on_one_thread = _OneThread()

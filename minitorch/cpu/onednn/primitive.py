@@ -19,7 +19,17 @@ from typing import Any
 
 import numpy as np
 
-from minitorch.cpu.onednn.library import UNIMPLEMENTED, Object, check, created, engine, find, on_one_thread, stream
+from minitorch.cpu.onednn.library import (
+    UNIMPLEMENTED,
+    Object,
+    check,
+    created,
+    engine,
+    find,
+    making,
+    on_one_thread,
+    stream,
+)  # fmt: skip
 from minitorch.cpu.scratch import scratch
 
 Array = np.ndarray[Any, Any]
@@ -198,7 +208,7 @@ def reorder(source: Layout, target: Layout) -> Primitive:
 
 def _made(name: str, *values: Any) -> Primitive | None:
     function, pointer = f"dnnl_{name}_primitive_desc_create", c_void_p()
-    with on_one_thread:  # a primitive is made for as many threads as there are now
+    with making, on_one_thread:  # a primitive is made for as many threads as there are now
         status = getattr(find().library, function)(byref(pointer), *values, _attributes())
         if status == UNIMPLEMENTED:
             return None
