@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
+C = TypeVar("C", bound=type)
 
 # Arguments that have another name here: the first of these that the function takes.
 RENAMED = {
@@ -68,6 +69,113 @@ CALLBACK_ARGUMENTS = {
     "every_n_epochs": "give every=Every(epochs=...)",
     "every_n_train_steps": "give every=Every(steps=...)",
 }
+
+
+_TO_DEVICE = "call to_gpu() or to_cpu()"
+_MODES = "layers train unless told otherwise: test within `with minitorch.test_mode():`"
+_TRAINER = "give it to a Trainer: Trainer(model, optimizer, loss=...).fit(train_loader, epochs=...)"
+
+LAYER_ATTRIBUTES = {
+    "parameters": "call params()",
+    "named_parameters": "call named_params()",
+    "zero_grad": "call cleargrads()",
+    "train": _MODES,
+    "eval": _MODES,
+    "to": _TO_DEVICE,
+    "cuda": _TO_DEVICE,
+    "cpu": _TO_DEVICE,
+    "modules": "call layers_inside()",
+    "children": "call layers_inside()",
+    "named_modules": "call layers_inside()",
+    "weight": "it is W",
+    "bias": "it is b",
+    "fit": _TRAINER,
+    "compile": _TRAINER,
+    "summary": "add the callback Summary() to the Trainer",
+    "save": "call save_weights(path)",
+}
+
+OPTIMIZER_ATTRIBUTES = {
+    "zero_grad": "call cleargrads() of the model",
+    "step": "call update()",
+    "param_groups": "give setup(model, groups={pattern: options}); the learning rate is lr",
+    "add_param_group": "give setup(model, groups={pattern: options})",
+    "minimize": "call cleargrads() of the model, loss.backward() and update()",
+    "apply_gradients": "call loss.backward() and update()",
+}
+
+VARIABLE_ATTRIBUTES = {
+    "detach": "make a constant of its array: Variable(x.data, requires_grad=False)",
+    "numpy": "its array is data, a copy on the host as_numpy(x)",
+    "tolist": "call data.tolist()",
+    "view": "call reshape(shape)",
+    "permute": "call transpose(axes)",
+    "flatten": "call reshape(-1), or F.flatten(x), which keeps the first axis",
+    "unsqueeze": "call F.expand_dims(x, axis)",
+    "squeeze": "call F.squeeze(x)",
+    "argmax": "call F.argmax(x, axis), or data.argmax(axis)",
+    "zero_grad": "call cleargrad()",
+    "requires_grad_": "set requires_grad",
+    "grad_fn": "it is node, how the Variable was made",
+    "is_leaf": "a leaf has no node.op",
+    "device": "cuda.xp_of(x.data) is numpy or cupy",
+    "to": f"{_TO_DEVICE}, or astype(dtype)",
+    "cuda": _TO_DEVICE,
+    "cpu": _TO_DEVICE,
+    "float": "call astype(numpy.float32)",
+    "long": "call astype(numpy.int64) of the array data",
+    "retain_grad": "call backward(retain_grad=True)",
+}
+
+FUNCTIONS = {
+    "cross_entropy": "it is softmax_cross_entropy(x, t)",
+    "nll_loss": "it is softmax_cross_entropy(x, t), of x before the softmax",
+    "mse_loss": "it is mean_squared_error(x0, x1)",
+    "l1_loss": "it is mean_absolute_error(x0, x1)",
+    "smooth_l1_loss": "it is huber(x, t)",
+    "huber_loss": "it is huber(x, t)",
+    "binary_cross_entropy_with_logits": "it is sigmoid_cross_entropy(x, t)",
+    "max_pool2d": "it is pooling(x, kernel_size, stride, pad)",
+    "avg_pool2d": "it is average_pooling(x, kernel_size, stride, pad)",
+    "conv_transpose2d": "it is deconv2d",
+    "embedding": "it is embed_id(x, W)",
+    "scaled_dot_product_attention": "it is attention",
+    "cat": "it is concat",
+    "unsqueeze": "it is expand_dims",
+    "swish": "it is silu",
+}
+
+
+class Missing:
+    """A name that a class has not: to read it is an AttributeError with the remedy. An attribute of an object hides it.
+
+    A `__getattr__` would do as well, but makes all attributes that are there three times as slow (Python 3.11).
+    """
+
+    def __init__(self, name: str, remedy: str) -> None:
+        self.name = name
+        self.remedy = remedy
+
+    def __get__(self, owner: Any, cls: type) -> Any:
+        who = f"type object {cls.__name__!r}" if owner is None else f"{cls.__name__!r} object"
+        raise AttributeError(f"{who} has no attribute {self.name!r}; {self.remedy}", name=self.name, obj=owner)
+
+
+def tells_attributes(remedies: Mapping[str, str]) -> Callable[[C], C]:
+    """A decorator of a class: the AttributeError for a name of another framework says what `remedies` has by it."""
+
+    def listed(self: Any) -> list[str]:
+        return [
+            name for name in object.__dir__(self) if not isinstance(inspect.getattr_static(self, name, None), Missing)
+        ]
+
+    def decorate(cls: C) -> C:
+        for name, remedy in remedies.items():
+            setattr(cls, name, Missing(name, remedy))
+        cls.__dir__ = listed  # type: ignore[assignment]
+        return cls
+
+    return decorate
 
 
 def tells_arguments(remedies: Mapping[str, str]) -> Callable[[Callable[P, R]], Callable[P, R]]:

@@ -9,9 +9,11 @@ from minitorch.autograd import backward as walk
 from minitorch.autograd.node import Array, Node, Value, leaf
 from minitorch.cuda import as_cupy, as_numpy, is_array, sync_allowed
 from minitorch.errors import DTypeError, GraphError
+from minitorch.foreign import VARIABLE_ATTRIBUTES, tells_attributes
 from minitorch.ops import beside_arrays, elementwise, linalg, reduce, shape
 
 
+@tells_attributes(VARIABLE_ATTRIBUTES)
 class Variable(Value):
     """An array with a gradient: what is computed from it is recorded, and `backward` goes back through the record.
 

@@ -7,7 +7,8 @@ import pickle
 import numpy as np
 import pytest
 
-from minitorch import DataLoader, Layer
+from minitorch import DataLoader, Layer, Parameter, Variable, foreign, models, optimizers
+from minitorch import functions as F
 from minitorch import layers as L
 from minitorch.datasets import MNIST, Spiral
 from minitorch.errors import ConfigError, DTypeError
@@ -127,3 +128,66 @@ def test_arguments_in_the_order_of_other_frameworks_are_told(make, error, text):
     with pytest.raises(error) as info:
         make()
     assert str(info.value) == text
+
+
+ATTRIBUTES = [
+    (lambda: SGD().zero_grad(), "'SGD' object has no attribute 'zero_grad'; call cleargrads() of the model"),
+    (lambda: SGD().step(), "'SGD' object has no attribute 'step'; call update()"),
+    (lambda: L.Linear(3).parameters(), "'Linear' object has no attribute 'parameters'; call params()"),
+    (
+        lambda: L.Linear(3).eval(),
+        "'Linear' object has no attribute 'eval'; layers train unless told otherwise: test within "
+        "`with minitorch.test_mode():`",
+    ),
+    (
+        lambda: Variable(X).detach(),
+        "'Variable' object has no attribute 'detach'; make a constant of its array: Variable(x.data, "
+        "requires_grad=False)",
+    ),
+    (lambda: Variable(X).view(-1), "'Variable' object has no attribute 'view'; call reshape(shape)"),
+    (
+        lambda: F.cross_entropy(X, T),
+        "module 'minitorch.functions' has no attribute 'cross_entropy'; it is softmax_cross_entropy(x, t)",
+    ),
+    (lambda: L.Linear(3).nothing, "'Linear' object has no attribute 'nothing'"),
+    (lambda: Variable(X).nothing, "'Variable' object has no attribute 'nothing'"),
+    (lambda: F.nothing, "module 'minitorch.functions' has no attribute 'nothing'"),
+]
+
+
+@pytest.mark.parametrize(("use", "text"), ATTRIBUTES)
+def test_names_of_other_frameworks_are_answered_with_those_here(use, text):
+    """The AttributeError is Python's own, with the remedy where the name is a known one."""
+    with pytest.raises(AttributeError) as info:
+        use()
+    assert str(info.value) == text
+    assert info.value.name == text.split("'")[3]
+
+
+def test_no_foreign_name_is_one_of_ours():
+    """What is listed as missing is missing, in all subclasses too."""
+    for things, names in (
+        ([getattr(layers, name) for layers in (L, models) for name in layers.__all__], foreign.LAYER_ATTRIBUTES),
+        ([getattr(optimizers, name) for name in optimizers.__all__], foreign.OPTIMIZER_ATTRIBUTES),
+        ([Variable, Parameter], foreign.VARIABLE_ATTRIBUTES),
+    ):
+        assert [(thing, name) for thing in things for name in names if hasattr(thing, name)] == []
+    assert set(F.__all__) & set(foreign.FUNCTIONS) == set()
+
+
+def test_a_foreign_name_may_be_used_by_a_subclass():
+    """A layer may have an attribute or a method of such a name, and nobody is shown one that is not there."""
+
+    class Net(Layer):
+        def __init__(self):
+            super().__init__()
+            self.bias = 3
+
+        def step(self):
+            return 4
+
+    net = copy.deepcopy(Net())
+    assert (net.bias, net.step()) == (3, 4)
+    assert {"bias", "step"} <= set(dir(net))
+    assert not hasattr(net, "parameters")
+    assert not {"parameters", "detach"} & {*dir(net), *dir(Variable(X))}

@@ -1,5 +1,8 @@
 """Functions of Variables, `F` by custom: each takes Variables, arrays or numbers and returns a Variable."""
 
+from typing import TYPE_CHECKING
+
+from minitorch.foreign import FUNCTIONS as _FOREIGN
 from minitorch.functions.activation import (
     elu,
     gelu,
@@ -93,3 +96,10 @@ __all__ = [
     "softmax_cross_entropy_simple", "softmax_simple", "softplus", "split", "sqrt", "squeeze", "stack", "sub", "sum",
     "sum_to", "tanh", "transpose", "var", "where",
 ]  # fmt: skip
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> None:
+        """Say what a function of another framework is called here."""
+        remedy = f"; {_FOREIGN[name]}" if name in _FOREIGN else ""
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{remedy}")

@@ -9,12 +9,13 @@ from minitorch import serialize
 from minitorch.autograd.node import Node, wrap
 from minitorch.cuda import as_cupy, as_numpy
 from minitorch.errors import MinitorchError, StateError
-from minitorch.foreign import LAYER_ARGUMENTS, tells_arguments
+from minitorch.foreign import LAYER_ARGUMENTS, LAYER_ATTRIBUTES, tells_arguments, tells_attributes
 from minitorch.variable import Parameter, Variable
 
 Array = Any
 
 
+@tells_attributes(LAYER_ATTRIBUTES)
 class Layer:
     """Base of all layers and models: assign Parameters and layers as attributes, and write `forward`.
 

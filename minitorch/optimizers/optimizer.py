@@ -10,7 +10,7 @@ from minitorch.cpu.heap import keep_freed_memory
 from minitorch.cpu.update import flush_denormals
 from minitorch.cuda import StepNumber, as_cupy, as_numpy, capturing, xp_of
 from minitorch.errors import ConfigError, DeviceError, GraphError, StateError
-from minitorch.foreign import OPTIMIZER_ARGUMENTS, tells_arguments
+from minitorch.foreign import OPTIMIZER_ARGUMENTS, OPTIMIZER_ATTRIBUTES, tells_arguments, tells_attributes
 from minitorch.optimizers import grouping, multi_tensor
 from minitorch.optimizers.checks import HasParams, fractions, positive
 from minitorch.optimizers.grouping import Groups
@@ -23,6 +23,7 @@ Hook = Callable[[list[Parameter]], None]
 FLUSH_EVERY = 32  # updates: between two, what decays by 0.9 does not fall from where it is kept into the denormals
 
 
+@tells_attributes(OPTIMIZER_ATTRIBUTES)
 class Optimizer:
     """Base of all optimizers: subclass it and write `update_one`.
 
