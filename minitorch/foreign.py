@@ -91,7 +91,7 @@ LAYER_ATTRIBUTES = {
     "bias": "it is b",
     "fit": _TRAINER,
     "compile": _TRAINER,
-    "summary": "add the callback Summary() to the Trainer",
+    "summary": "add the callback ModelSummary() to the Trainer",
     "save": "call save_weights(path)",
 }
 
@@ -130,13 +130,13 @@ VARIABLE_ATTRIBUTES = {
 FUNCTIONS = {
     "cross_entropy": "it is softmax_cross_entropy(x, t)",
     "nll_loss": "it is softmax_cross_entropy(x, t), of x before the softmax",
-    "mse_loss": "it is mean_squared_error(x0, x1)",
+    "mse_loss": "it is mean_squared_error(x0, x1), which divides by the length of the first axis alone",
     "l1_loss": "it is mean_absolute_error(x0, x1)",
-    "smooth_l1_loss": "it is huber(x, t)",
-    "huber_loss": "it is huber(x, t)",
+    "smooth_l1_loss": "it is huber(x0, x1)",
+    "huber_loss": "it is huber(x0, x1)",
     "binary_cross_entropy_with_logits": "it is sigmoid_cross_entropy(x, t)",
-    "max_pool2d": "it is pooling(x, kernel_size, stride, pad)",
-    "avg_pool2d": "it is average_pooling(x, kernel_size, stride, pad)",
+    "max_pool2d": "it is pooling(x, kernel_size, stride, pad), where stride is 1 unless given",
+    "avg_pool2d": "it is average_pooling(x, kernel_size, stride, pad), where stride is 1 unless given",
     "conv_transpose2d": "it is deconv2d",
     "embedding": "it is embed_id(x, W)",
     "scaled_dot_product_attention": "it is attention",

@@ -3,16 +3,19 @@
 import copy
 import inspect
 import pickle
+import re
 
 import numpy as np
 import pytest
 
-from minitorch import DataLoader, Layer, Parameter, Variable, foreign, models, optimizers
+import minitorch
+from minitorch import Callback, DataLoader, Layer, Parameter, Variable, foreign, models, optimizers
 from minitorch import functions as F
 from minitorch import layers as L
 from minitorch.datasets import MNIST, Spiral
 from minitorch.errors import ConfigError, DTypeError
 from minitorch.optimizers import SGD, Adam, AdamW, Optimizer
+from minitorch.trainer import callbacks
 from minitorch.trainer.callbacks import Checkpoint, EarlyStopping, GradientClipping
 
 ARGUMENTS = [
@@ -191,3 +194,28 @@ def test_a_foreign_name_may_be_used_by_a_subclass():
     assert {"bias", "step"} <= set(dir(net))
     assert not hasattr(net, "parameters")
     assert not {"parameters", "detach"} & {*dir(net), *dir(Variable(X))}
+
+
+TABLES = {name: table for name, table in vars(foreign).items() if isinstance(table, dict) and name.isupper()}
+REMEDIES = [(table, text) for table in sorted({*TABLES} - {"RENAMED"}) for text in TABLES[table].values()]
+
+
+@pytest.mark.parametrize(("table", "text"), REMEDIES)
+def test_remedies_name_what_there_is(table, text):
+    """The classes, functions and methods that are to be called."""
+    for called in re.findall(r"\b([A-Z]\w+)\(", text):
+        found = [getattr(place, called) for place in (minitorch, optimizers, callbacks) if hasattr(place, called)]
+        assert len(found) == 1, called
+        assert issubclass(found[0], Callback) == ("callback" in text)
+    for function in re.findall(r"it is (\w+)" if table == "FUNCTIONS" else r"\bF\.(\w+)", text):
+        assert function in F.__all__
+    for method in re.findall(r"^call (\w+)\(", text):
+        assert any(hasattr(kind, method) for kind in (Layer, Optimizer, Variable))
+
+
+def test_new_names_are_those_of_some_argument():
+    """What an argument is said to be called here is an argument of a class."""
+    kinds = (optimizers, L, callbacks)
+    classes = [thing for place in kinds for name in place.__all__ if isinstance(thing := getattr(place, name), type)]
+    taken = {name for thing in classes for name in inspect.signature(thing.__init__).parameters}
+    assert {name for names in foreign.RENAMED.values() for name in names} - taken == set()
