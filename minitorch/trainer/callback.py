@@ -33,6 +33,7 @@ HOOKS: Mapping[str, str] = {
 
 
 ARGUMENTS = ("trainer", "batch", "outputs", "metrics", "error", "result")  # of hooks
+STEPS = ("training_step", "validation_step", "predict_step", "optimizer_step")
 STAGES = ("train", "validate", "predict")
 
 
@@ -54,12 +55,26 @@ def check_hooks(cls: type, base: type) -> None:
             raise HookError(f"{cls.__name__}.{name} would never run; {METHODS[name]}")
         if inspect.isfunction(method):
             check_arguments(cls.__name__, base, name, method)
+            if base is not Callback:
+                check_step(cls, base, name)
         if name.startswith("on_") and name not in HOOKS:
             near = similar(name.replace("begin", "start"), HOOKS)  # begin: Keras's word
             hint = f"did you mean {near[0]}?" if near else "rename it if it is no hook."
             raise HookError(
                 f"{cls.__name__}.{name} is no hook of {base.__name__}; {hint} The hooks: {', '.join(HOOKS)}"
             )
+
+
+def check_step(cls: type, base: type, name: str) -> None:
+    """Raise HookError if `name`, a method of `cls`, is a misspelt step of `base`, and would never run.
+
+    Methods of one's own, such as `generator_step` or `_training_step`, are less like a step, or have its name in them.
+    """
+    if hasattr(base, name) or not name.endswith(("step", "stp", "stpe", "setp")) or any(s in name for s in STEPS):
+        return
+    near = similar(name, STEPS, cutoff=0.9)
+    if near:
+        raise HookError(f"{cls.__name__}.{name} is no step of {base.__name__}; did you mean {near[0]}?")
 
 
 def check_arguments(owner: str, base: type, name: str, method: Callable[..., Any], *, bound: bool = False) -> None:

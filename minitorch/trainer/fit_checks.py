@@ -1,7 +1,7 @@
 """What can be known to fail before the first step of `fit`: loaders that are none, metrics that nobody logs."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from minitorch.errors import ConfigError
 from minitorch.trainer.callback import Callback, overrides
@@ -44,6 +44,13 @@ def check_fit(trainer: "Trainer", callbacks: Sequence[Callback], epochs: int | N
     for callback in callbacks:
         if isinstance(callback, Monitoring) and callback.monitor is not None:
             check_monitor(trainer, callbacks, type(callback).__name__, callback.monitor)
+
+
+def checked_validation(validation: Any) -> Any:
+    """`validation` itself; raise ConfigError if it is a number, as of epochs."""
+    if isinstance(validation, int | float) and not isinstance(validation, bool):
+        raise ConfigError(f"fit: validation is {validation!r}; did you mean epochs={validation!r}?")
+    return validation
 
 
 def check_monitor(trainer: "Trainer", callbacks: Sequence[Callback], owner: str, monitor: str) -> None:

@@ -96,7 +96,7 @@ class Loop:
         metrics = None
         if trainer.log_every.due(state, self.logged):
             self.logged = state.elapsed
-            metrics = EpochMetrics(check_finite(means.end_interval(), state))
+            metrics = EpochMetrics(check_finite(means.end_interval(), trainer))
         if hooks.on_batch_end:
             outputs = StepOutputs(loss, size, metrics)
             for hook in hooks.on_batch_end:
@@ -118,7 +118,7 @@ class Loop:
     def end_epoch(self) -> None:
         """The metrics of the epoch that is over, for the history and for `on_epoch_end`."""
         trainer = self.trainer
-        metrics = EpochMetrics(check_finite(trainer.means.end_epoch(), trainer.state) | trainer.validation)
+        metrics = EpochMetrics(check_finite(trainer.means.end_epoch(), trainer) | trainer.validation)
         trainer.validation = {}
         trainer.history.append(metrics)
         for hook in trainer.hooks.on_epoch_end:
@@ -136,7 +136,7 @@ class Loop:
         """How the run ended, told to `on_fit_end`."""
         trainer = self.trainer
         assert trainer.ending is not None
-        so_far = check_finite(trainer.means.so_far(), trainer.state)
+        so_far = check_finite(trainer.means.so_far(), trainer)
         metrics = trainer.history[-1] if trainer.history else so_far | trainer.validation
         state, history = attrs.evolve(trainer.state), list(trainer.history)
         bill = trainer.hooks.bill

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,8 +12,10 @@ from minitorch.errors import ConfigError, DeviceError, DTypeError, NonFiniteErro
 from minitorch.metrics import Metric, Part
 from minitorch.serialize import check_keys
 from minitorch.trainer.device_sums import DeviceSums
-from minitorch.trainer.state import TrainState
 from minitorch.variable import Variable
+
+if TYPE_CHECKING:
+    from minitorch.trainer.trainer import Trainer
 
 Array = Any
 INTERVAL, EPOCH = 0, 1
@@ -263,16 +265,22 @@ class RunningMeans:
                 self._totals[which][name], self._counts[which][name] = total, count
 
 
-def check_finite(means: dict[str, float], state: TrainState) -> dict[str, float]:
+def check_finite(means: dict[str, float], trainer: "Trainer") -> dict[str, float]:
     """`means` themselves, unless the loss among them is NaN or infinite."""
     loss = means.get("loss", 0.0)
     if not math.isfinite(loss):
+        state = trainer.state
         raise NonFiniteError(
             f"the mean loss up to step {state.step} (epoch {state.epoch}) is {loss}: lower the learning rate, clip "
             "gradients (GradientClipping), and look for NaN or huge values in the data; NaNGuard finds the operation, "
-            "layer and batch; the last checkpoint is from before"
+            f"layer and batch; {last_good(trainer)}"
         )
     return means
+
+
+def last_good(trainer: "Trainer") -> str:
+    """What a run that went wrong can go back to, in words."""
+    return "there is no checkpoint" if trainer.checkpoint is None else "the last checkpoint is from before"
 
 
 def checked_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:

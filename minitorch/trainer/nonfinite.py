@@ -14,12 +14,12 @@ from minitorch.autograd.primitive import describe
 from minitorch.cuda import is_array, sync_allowed, xp_of
 from minitorch.errors import NonFiniteError
 from minitorch.models import Model
+from minitorch.trainer.metrics import last_good
 from minitorch.trainer.step import check_loss
 from minitorch.trainer.watch import LayerWatch
 from minitorch.variable import Variable
 
 if TYPE_CHECKING:
-    from minitorch.trainer.state import TrainState
     from minitorch.trainer.trainer import Trainer
 
 Array = Any
@@ -63,9 +63,9 @@ class FoundError(Exception):
         self.origin = origin
 
 
-def check_weights(model: Model, state: "TrainState") -> None:
+def check_weights(trainer: "Trainer") -> None:
     """Raise NonFiniteError unless all weights are finite; on a GPU this waits for the device, once."""
-    data = [param.data for param in model.params() if param.data is not None and param.data.dtype.kind == "f"]
+    data = [param.data for param in trainer.model.params() if param.data is not None and param.data.dtype.kind == "f"]
     if not data:
         return
     xp = xp_of(data[0])
@@ -73,10 +73,11 @@ def check_weights(model: Model, state: "TrainState") -> None:
     with sync_allowed():
         if finite:
             return
-    bad = first_bad({path: param.data for path, param in model.named_params()})
+    bad = first_bad({path: param.data for path, param in trainer.model.named_params()})
+    state = trainer.state
     raise NonFiniteError(
         f"after step {state.step} (epoch {state.epoch}) the weights {bad} are not finite: lower the learning rate and "
-        "clip gradients (GradientClipping); the last checkpoint is from before"
+        f"clip gradients (GradientClipping); {last_good(trainer)}"
     )
 
 

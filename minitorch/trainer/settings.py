@@ -16,6 +16,11 @@ def check_number(what: str, value: Any, kind: type, least: float | None = None) 
         raise ConfigError(f"{what} is {value!r}; it must be {rule}")
 
 
+def as_text(value: Any) -> str:
+    """How a setting is shown that a user gives as a string, such as a path or a device."""
+    return repr(str(value))
+
+
 def at_least(least: float, kind: type) -> Validator:
     """The check of a callback's setting that is a number of at least `least`."""
 

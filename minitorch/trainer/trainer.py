@@ -15,7 +15,7 @@ from minitorch.trainer.bill import Bill
 from minitorch.trainer.callback import Callback, HookLists, check_hooks, checked
 from minitorch.trainer.callbacks import default_callbacks
 from minitorch.trainer.explain import explanation
-from minitorch.trainer.fit_checks import check_fit
+from minitorch.trainer.fit_checks import check_fit, checked_validation
 from minitorch.trainer.foreign_names import ARGUMENTS
 from minitorch.trainer.limits import Limits, check_limits
 from minitorch.trainer.loop import Loop, aside, evaluated, started
@@ -212,7 +212,7 @@ class Trainer(Steps):
         if limits.overfit_batches:
             train_loader = batches.first(train_loader, limits.overfit_batches)
             validation = train_loader
-        self.validation_loaders = batches.by_name(validation)
+        self.validation_loaders = batches.by_name(checked_validation(validation))
         budget, callbacks = Budget(epochs, steps, seconds), limits.running(self.callbacks)
         self.train_loader, self.resuming, self.ending = train_loader, resume is not None, None
         self.hooks = HookLists(self, callbacks)

@@ -34,6 +34,9 @@ class Every:
             raise ConfigError(f"Every: got {given or 'nothing'}; give exactly one of steps=, epochs=, seconds=")
         _check("Every", given)
 
+    def __repr__(self) -> str:
+        return f"Every({', '.join(f'{name}={value!r}' for name, value in _given(self).items())})"
+
     def due(self, state: TrainState, last: float = 0.0) -> bool:
         """Whether it fires now, after the batch that `state` counts; steps are updates.
 

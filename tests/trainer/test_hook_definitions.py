@@ -206,3 +206,27 @@ def test_a_hook_that_would_not_run_when_called_is_refused(body, word):
         HookError, match=rf"^C\.on_epoch_end {word}, so a call would not run it; write a plain function$"
     ):
         type("C", (Callback,), {"on_epoch_end": members["on_epoch_end"]})
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("validaton_step", "validation_step"),
+        ("optimiser_step", "optimizer_step"),
+        ("traning_step", "training_step"),
+        ("predict_stp", "predict_step"),
+    ],
+)
+def test_a_misspelt_step_is_refused_when_the_class_is_defined(name, meant):
+    """It would never run: the message names the step that was meant."""
+    with pytest.raises(HookError, match=rf"^Mine\.{name} is no step of Trainer; did you mean {meant}\?$"):
+        type("Mine", (Trainer,), {name: lambda self, batch: None})
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["generator_step", "train_step_of_gan", "prediction_step", "_training_step", "pretraining_step", "sampling_step"],
+)
+def test_steps_of_ones_own_are_no_misspelt_ones(name):
+    """A subclass has methods and settings of its own, also beside the steps."""
+    type("Mine", (Trainer,), {name: lambda self, batch: None, "training_steps": 3})

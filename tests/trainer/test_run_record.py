@@ -12,7 +12,7 @@ from minitorch import Every
 from minitorch.cpu.onednn import library
 from minitorch.errors import CheckpointError
 from minitorch.optimizers import MomentumSGD
-from minitorch.trainer.callbacks import Checkpoint, EpochTimer, JSONLLogger
+from minitorch.trainer.callbacks import Checkpoint, DevicePlacement, EpochTimer, JSONLLogger
 from minitorch.trainer.run_record import RunRecord
 
 
@@ -112,3 +112,13 @@ def test_it_is_json_for_any_tool(tmp_path):
     trainer(JSONLLogger(tmp_path)).fit(batches(), epochs=1)
     tree = json.loads((tmp_path / "run.json").read_text())
     assert list(tree) == ["format_version", "config", "trainer", "sessions"]
+
+
+def test_settings_are_shown_as_they_are_given(tmp_path):
+    """`explain` and `run.json` have no objects in them that nobody typed."""
+    run = trainer(DevicePlacement("cpu"), Checkpoint(tmp_path))
+    run.fit(batches(), epochs=1)
+    assert "DevicePlacement(device='cpu')" in run.explain()
+    shown = f"Checkpoint(folder='{tmp_path}', overwrite=False, every=Every(epochs=1), keep=3, "
+    assert shown in run.explain()
+    assert RunRecord.read(tmp_path).trainer["callbacks"][1].startswith(shown)

@@ -203,10 +203,11 @@ def test_arrays_in_the_place_of_a_loader_get_the_remedy():
             entry()
 
 
-def test_a_number_in_the_place_of_validation_data_gets_the_remedy():
+@pytest.mark.parametrize("end", [{}, {"epochs": 1}])
+def test_a_number_in_the_place_of_validation_data_gets_the_remedy(end):
     """`fit(loader, 5)` forgets that epochs are named."""
-    with pytest.raises(ConfigError, match=r"^5 is no loader of batches; give a DataLoader, or a list of batches$"):
-        trainer().fit(batches(), 5, epochs=1)
+    with pytest.raises(ConfigError, match=r"^fit: validation is 5; did you mean epochs=5\?$"):
+        trainer().fit(batches(), 5, **end)
 
 
 @pytest.mark.parametrize(

@@ -112,8 +112,8 @@ class Checkpoint(RunFiles, Monitoring):
         among_best = not math.isnan(self._value) and self._rank(trainer.state.step)
         if not (among_best or trainer.ending or self.every.due(trainer.state, self._saved_at)):
             return
-        check_finite(trainer.means.so_far(), trainer.state)
-        check_weights(trainer.model, trainer.state)
+        check_finite(trainer.means.so_far(), trainer)
+        check_weights(trainer)
         self._saved_at = trainer.state.elapsed
         path = self._path(trainer.state.step)
         if self.background:

@@ -10,6 +10,7 @@ from minitorch.models import Model
 from minitorch.optimizers import Optimizer
 from minitorch.resident import LaterBatch
 from minitorch.trainer.callback import Callback, Phase
+from minitorch.trainer.settings import as_text
 
 if TYPE_CHECKING:
     from minitorch.trainer.state import FitResult
@@ -42,7 +43,7 @@ class DevicePlacement(Callback):
     needs_host = ()
     stages = ("train", "validate", "predict")
 
-    device: Device = attrs.field(converter=_device, factory=lambda: Device("auto"))
+    device: Device = attrs.field(converter=_device, factory=lambda: Device("auto"), repr=as_text)
     _placed: Any = attrs.field(default=None, init=False, repr=False)
     _loaders: list[DataLoader] = attrs.field(factory=list, init=False, repr=False)
 

@@ -106,11 +106,11 @@ class NaNGuard(RunFiles):
 
     def on_fit_end(self, trainer: "Trainer", result: "FitResult") -> None:
         """Check the weights that the run leaves, and let go of the copy."""
-        check_weights(trainer.model, trainer.state)
+        check_weights(trainer)
         self._moment = None
 
     def _check(self, trainer: "Trainer") -> None:
-        check_weights(trainer.model, trainer.state)
+        check_weights(trainer)
         self._checked = True
 
     def _explained(self, trainer: "Trainer", moment: Moment) -> str:
@@ -178,7 +178,7 @@ class _Rerun:
 
     def _all_finite(self) -> bool:
         try:
-            check_weights(self.trainer.model, self.trainer.state)
+            check_weights(self.trainer)
         except NonFiniteError:
             return False
         return self.loss is not None and is_finite(self.loss.data)

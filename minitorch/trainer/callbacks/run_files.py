@@ -6,6 +6,7 @@ from typing import ClassVar
 import attrs
 
 from minitorch.trainer.callback import Callback
+from minitorch.trainer.settings import as_text
 
 
 @attrs.define(eq=False)
@@ -21,7 +22,7 @@ class RunFiles(Callback):
 
     patterns: ClassVar[tuple[str, ...]] = ()
 
-    folder: Path = attrs.field(converter=Path)
+    folder: Path = attrs.field(converter=Path, repr=as_text)
     overwrite: bool = attrs.field(default=False, kw_only=True)
 
     def files(self) -> list[Path]:

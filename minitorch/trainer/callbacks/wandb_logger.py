@@ -9,7 +9,7 @@ import attrs
 from minitorch.serialize import check_keys
 from minitorch.trainer.callbacks.dashboard_logger import DashboardLogger
 from minitorch.trainer.callbacks.extra import extra_module
-from minitorch.trainer.settings import one_of
+from minitorch.trainer.settings import as_text, one_of
 
 if TYPE_CHECKING:
     from minitorch.trainer.trainer import Trainer
@@ -40,7 +40,7 @@ class WandbLogger(DashboardLogger):
 
     project: str
     name: str | None = None
-    folder: Path = attrs.field(default=Path(), converter=Path)
+    folder: Path = attrs.field(default=Path(), converter=Path, repr=as_text)
     mode: Literal["offline", "online", "disabled"] = attrs.field(
         default="offline", validator=one_of("offline", "online", "disabled")
     )
