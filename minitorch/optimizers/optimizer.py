@@ -39,6 +39,8 @@ class Optimizer:
         keep: None, or a number on the device that each update reads there: where it is negative, Parameters and state
             stay as they are. It takes an update by a launch.
         hyperparameters: the names of the attributes that are saved and restored with the state.
+        given: by name, what they were when it was first set up, before any schedule; {} where a state that is gone on
+            with does not say.
         decays: those of them that must be less than 1.
         fading: the names in the state of arrays that decay towards zero where gradients are zero, and whose tiny
             values mean nothing: these are set to zero before they become denormal, which many processors are slow at.
@@ -59,6 +61,7 @@ class Optimizer:
         self.hooks: list[Hook] = []
         self.state: dict[str, dict[str, Any]] = {}
         self.updates = 0
+        self.given: dict[str, Any] = {}
         self.keep: Array | None = None
         self._paths: dict[Parameter, str] = {}
         self._patterns: dict[Parameter, tuple[str, ...]] = {}
@@ -89,6 +92,8 @@ class Optimizer:
         if not isinstance(target, HasParams):
             raise ConfigError(f"{type(self).__name__}.setup: got {type(target).__name__}; give a Layer or a Model")
         self.groups = self._checked_groups(groups or {}, [path for path, _ in target.named_params()])
+        if self.target is None:
+            self.given = self._settings()
         self.target = target
         keep_freed_memory()
         self._paths = {}  # so that the next update matches the patterns anew
@@ -271,11 +276,12 @@ class Optimizer:
                     entry[name] = move(value)
 
     def state_dict(self) -> dict[str, Any]:
-        """Class, hyperparameters, groups, count, and by path what is remembered of each Parameter; arrays uncopied."""
+        """Class, hyperparameters now and as given, groups, count, state of each Parameter by path; arrays uncopied."""
         self._on_device.read_counts()
         return {
             "class": type(self).__name__,
-            "hyperparameters": {name: _plain(getattr(self, name)) for name in self.hyperparameters},
+            "hyperparameters": self._settings(),
+            "given": dict(self.given),
             "groups": {
                 pattern: {name: _plain(value) for name, value in options.items()}
                 for pattern, options in self.groups.items()
@@ -303,14 +309,20 @@ class Optimizer:
         for key, value in state["hyperparameters"].items():
             setattr(self, key, value)
         self.groups = {pattern: dict(options) for pattern, options in state["groups"].items()}
+        self.given = dict(state.get("given", {}))
         self.updates = state["updates"]
         self.state = moved
         self._paths = {}  # so that the next update matches the patterns anew
 
+    def _settings(self) -> dict[str, Any]:
+        """The hyperparameters by name, as they are now."""
+        return {name: _plain(getattr(self, name)) for name in self.hyperparameters}
+
     def _check_state(self, state: Mapping[str, Any]) -> None:
         """Raise StateError unless `state` is of this class, with the same names throughout."""
         name = type(self).__name__
-        serialize.check_keys(f"{name} state", ("class", "hyperparameters", "groups", "updates", "state"), state)
+        parts = {"class", "hyperparameters", "given", "groups", "updates", "state"}
+        serialize.check_keys(f"{name} state", parts, {*state, "given"})  # earlier states do not say what was given
         if state["class"] != name:
             raise StateError(f"{name}: the state is of {state['class']}; make the optimizer that was saved")
         serialize.check_keys(f"{name} hyperparameters", self.hyperparameters, state["hyperparameters"])

@@ -80,3 +80,25 @@ def check_target(optimizer: Optimizer, model: Model) -> None:
             f"Trainer: {type(optimizer).__name__} is set up for {optimizer.target!r}, which has no Parameter of this "
             f"{type(model).__name__}; give an optimizer that is not set up, or call setup(...) with this model"
         )
+
+
+def overruled(optimizers: Mapping[str, Optimizer], given: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What a resumed run does not take as its program gives it, in words: the hyperparameters that were saved count.
+
+    A schedule changes hyperparameters too, so what was given to the optimizers then and now is compared.
+
+    Args:
+        optimizers: as restored, by name.
+        given: by name, what they were given in this program.
+    """
+    found = []
+    for name, optimizer in optimizers.items():
+        for key, then in optimizer.given.items():
+            saved, now = getattr(optimizer, key), given[name].get(key, then)
+            if now not in (then, saved):
+                where = f"trainer.optimizers[{name!r}]" if name else "trainer.optimizer"
+                found.append(
+                    f"{type(optimizer).__name__}.{key} is {saved} as saved, not {now} as given here; set {where}.{key} "
+                    "in on_fit_start, or begin in another folder"
+                )
+    return found

@@ -1,5 +1,7 @@
 """The folders of a run: where a new one goes, who may use it, and the record that is kept in it."""
 
+import atexit
+import contextlib
 import re
 from collections.abc import Sequence
 from os import PathLike
@@ -28,23 +30,33 @@ def run_folder(parent: str | PathLike[str], resume: str | PathLike[str] | None =
         trainer = Trainer(model, optimizer, loss=loss, callbacks=[JSONLLogger(folder), Checkpoint(folder)])
         trainer.fit(train_loader, epochs=5, resume=args.resume)
 
+    A folder that stays empty, since the program failed before the run began, is removed when the program ends.
+
     Args:
         parent: the folder of the runs; made where it is missing.
-        resume: what `fit` will be asked to resume. "auto": the newest folder is returned, if there is one; a path of a
-            checkpoint: the folder that it is in.
+        resume: what `fit` will be asked to resume. "auto": the newest folder with a checkpoint is returned, or the
+            newest where none has one, if there is any; a path of a checkpoint: the folder that it is in.
     """
     if resume is not None and resume != "auto":
         return Path(resume).parent.parent
     numbers = _numbers(Path(parent))
     if resume == "auto" and numbers:
-        return numbers[max(numbers)]
+        saved = [number for number, folder in numbers.items() if Checkpoint(folder).files()]
+        return numbers[max(saved or numbers)]
     while True:
         folder = Path(parent) / f"{max(_numbers(Path(parent)), default=0) + 1:03d}"
         try:
             folder.mkdir(parents=True)
         except FileExistsError:  # another process was faster
             continue
+        atexit.register(_remove_unused, folder)
         return folder
+
+
+def _remove_unused(folder: Path) -> None:
+    """Remove `folder` if nothing was written to it."""
+    with contextlib.suppress(OSError):  # it is not empty, or gone
+        folder.rmdir()
 
 
 def _numbers(parent: Path) -> dict[int, Path]:

@@ -104,7 +104,7 @@ def test_mnist_gpu_resumes(run):
     run("mnist_gpu.py", "--epochs", "2", "--out", "a")
     resumed, _ = run("mnist_gpu.py", "--epochs", "3", "--out", "a", "--resume", "auto")
     at_once, _ = run("mnist_gpu.py", "--epochs", "3", "--out", "b")
-    assert resumed.splitlines()[0] == "resumed after epoch 2, batch 0"
+    assert resumed.splitlines()[0] == "resumed after epoch 2, batch 0 from a/001/checkpoints/step-00000006.safetensors"
     assert resumed.splitlines()[-1] == at_once.splitlines()[-1]
     assert Path("a/001/metrics.jsonl").read_bytes() == Path("b/001/metrics.jsonl").read_bytes()
 

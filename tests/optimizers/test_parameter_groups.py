@@ -344,6 +344,7 @@ def test_numbers_of_numpy_are_saved_as_numbers() -> None:
     assert json.loads(json.dumps(optimizer.state_dict())) == {
         "class": "SGD",
         "hyperparameters": {"lr": 0.25},
+        "given": {"lr": 0.1},
         "groups": {"l0.*": {"lr_scale": 0.5}},
         "updates": 0,
         "state": {},

@@ -60,7 +60,7 @@ def test_the_end_names_the_checkpoint_and_a_resumed_run_says_where_it_goes_on(ca
     path = tmp_path / "checkpoints" / "step-00000006.safetensors"
     assert capsys.readouterr().out.splitlines()[-1] == f"checkpoint: {path}"
     trainer(ConsoleLogger(), Checkpoint(tmp_path)).fit(batches(4), epochs=2, resume="auto")
-    assert capsys.readouterr().out.splitlines()[0] == "resumed after epoch 1, batch 2"
+    assert capsys.readouterr().out.splitlines()[0] == f"resumed after epoch 1, batch 2 from {path}"
 
 
 def test_a_stopped_run_says_why(capsys):

@@ -11,7 +11,7 @@ import attrs
 
 from minitorch import serialize
 from minitorch.errors import CheckpointError, ConfigError, StateError
-from minitorch.trainer import snapshot
+from minitorch.trainer import optimizers, snapshot
 from minitorch.trainer.background import BackgroundWrite
 from minitorch.trainer.callback import Phase
 from minitorch.trainer.callbacks.monitored import Monitoring, no_metric, validated
@@ -179,7 +179,8 @@ class Checkpoint(RunFiles, Monitoring):
 def restore(trainer: "Trainer", resume: str | PathLike[str]) -> None:
     """Load a checkpoint into `trainer`: the file `resume`, or for "auto" the newest that is valid, if there is any.
 
-    A damaged file is passed over with a warning where there is an older one.
+    A damaged file is passed over with a warning where there is an older one. What was saved counts, and a warning says
+    which hyperparameters the program gives otherwise.
 
     Raises:
         ConfigError: `resume` is neither a path nor "auto", or it is "auto" without a Checkpoint callback.
@@ -192,6 +193,14 @@ def restore(trainer: "Trainer", resume: str | PathLike[str]) -> None:
         best = "the path of one of Checkpoint(..., monitor=...).best_files()"
         remedy = best if resume == "best" else '"auto" for the newest'
         raise ConfigError(f"fit: resume is {resume!r}; give {remedy}")
+    given = {name: dict(optimizer.given) for name, optimizer in trainer.optimizers.items()}
+    _restore(trainer, resume)
+    differences = optimizers.overruled(trainer.optimizers, given)
+    if differences:
+        warn(f"the run goes on as it was: {'. '.join(differences)}")
+
+
+def _restore(trainer: "Trainer", resume: str | PathLike[str]) -> None:
     if resume != "auto":
         if Path(resume).is_dir():
             raise ConfigError(

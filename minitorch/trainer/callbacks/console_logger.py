@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from minitorch.trainer.callback import Callback, Phase
+from minitorch.trainer.callbacks.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from minitorch.trainer.state import FitResult
@@ -32,10 +33,14 @@ class ConsoleLogger(Callback):
     _columns: list[str] = attrs.field(factory=list, init=False, repr=False)
 
     def on_fit_start(self, trainer: "Trainer") -> None:
-        """Begin a new table; say where a resumed run goes on."""
+        """Begin a new table; say where a resumed run goes on, and from which file, or that there is none."""
         self._columns = []
         if not trainer.state.is_new:
-            self._write(f"resumed after epoch {trainer.state.epoch}, batch {trainer.state.batch}")
+            source = f" from {trainer.checkpoint}" if trainer.resuming and trainer.checkpoint is not None else ""
+            self._write(f"resumed after epoch {trainer.state.epoch}, batch {trainer.state.batch}{source}")
+        elif trainer.resuming:
+            folders = [str(callback.folder) for callback in trainer.callbacks if isinstance(callback, Checkpoint)]
+            self._write(f"nothing to resume in {', '.join(folders)}: the run begins")
 
     def on_epoch_end(self, trainer: "Trainer", metrics: dict[str, float]) -> None:
         """Write a row, below a new header where the columns have changed."""
