@@ -82,7 +82,9 @@ def check_target(optimizer: Optimizer, model: Model) -> None:
         )
 
 
-def overruled(optimizers: Mapping[str, Optimizer], given: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def overruled(
+    optimizers: Mapping[str, Optimizer], given: Mapping[str, Mapping[str, Any]], scheduled: bool
+) -> list[str]:
     """What a resumed run does not take as its program gives it, in words: the hyperparameters that were saved count.
 
     A schedule changes hyperparameters too, so what was given to the optimizers then and now is compared.
@@ -90,6 +92,7 @@ def overruled(optimizers: Mapping[str, Optimizer], given: Mapping[str, Mapping[s
     Args:
         optimizers: as restored, by name.
         given: by name, what they were given in this program.
+        scheduled: whether a callback sets the learning rate in each step, as a share of the one it began with.
     """
     found = []
     for name, optimizer in optimizers.items():
@@ -97,8 +100,9 @@ def overruled(optimizers: Mapping[str, Optimizer], given: Mapping[str, Mapping[s
             saved, now = getattr(optimizer, key), given[name].get(key, then)
             if now not in (then, saved):
                 where = f"trainer.optimizers[{name!r}]" if name else "trainer.optimizer"
+                remedy = "" if scheduled and key == "lr" else f"set {where}.{key} in on_fit_start, or "
                 found.append(
-                    f"{type(optimizer).__name__}.{key} is {saved} as saved, not {now} as given here; set {where}.{key} "
-                    "in on_fit_start, or begin in another folder"
+                    f"{type(optimizer).__name__}.{key} is {saved} as saved, not {now} as given here; "
+                    f"{remedy}begin in another folder"
                 )
     return found

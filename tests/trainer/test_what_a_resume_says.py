@@ -47,12 +47,27 @@ def test_the_remedy_is_one(tmp_path):
 
 
 def test_a_schedule_is_no_difference(tmp_path):
-    """The saved learning rate is another one than was given, as it should be; another one given is named still."""
+    """The saved learning rate is another one than was given, as it should be; another one given is named still.
+
+    Set in `on_fit_start` it would not count here.
+    """
     go(tmp_path, 1, SGD(0.1), LRSchedule(Cosine(100)))
     run = go(tmp_path, 2, SGD(0.1), LRSchedule(Cosine(100)))
     assert run.optimizer.lr < 0.1
-    with pytest.warns(UserWarning, match=r"SGD\.lr is 0\.09\d* as saved, not 0\.2 as given here"):
+    with pytest.warns(
+        UserWarning, match=r"SGD\.lr is 0\.09\d* as saved, not 0\.2 as given here; begin in another folder$"
+    ):
         go(tmp_path, 3, SGD(0.2), LRSchedule(Cosine(100)))
+
+
+def test_of_several_optimizers_each_is_named(tmp_path):
+    """The remedy is that of the one whose setting differs."""
+    go(tmp_path, 1, {"l0": SGD(0.1), "l1": MomentumSGD(0.1)})
+    remedy = r"set trainer\.optimizers\['l1'\]\.momentum in on_fit_start, or begin in another folder$"
+    with pytest.warns(
+        UserWarning, match=rf"was: MomentumSGD\.momentum is 0\.9 as saved, not 0\.5 as given here; {remedy}"
+    ):
+        go(tmp_path, 2, {"l0": SGD(0.1), "l1": MomentumSGD(0.1, momentum=0.5)})
 
 
 def test_one_trainer_that_goes_on_is_no_difference(tmp_path):

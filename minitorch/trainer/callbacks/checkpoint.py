@@ -14,6 +14,7 @@ from minitorch.errors import CheckpointError, ConfigError, StateError
 from minitorch.trainer import optimizers, snapshot
 from minitorch.trainer.background import BackgroundWrite
 from minitorch.trainer.callback import Phase
+from minitorch.trainer.callbacks.learning_rate import LearningRate
 from minitorch.trainer.callbacks.monitored import Monitoring, no_metric, validated
 from minitorch.trainer.callbacks.run_files import RunFiles
 from minitorch.trainer.metrics import check_finite
@@ -195,7 +196,8 @@ def restore(trainer: "Trainer", resume: str | PathLike[str]) -> None:
         raise ConfigError(f"fit: resume is {resume!r}; give {remedy}")
     given = {name: dict(optimizer.given) for name, optimizer in trainer.optimizers.items()}
     _restore(trainer, resume)
-    differences = optimizers.overruled(trainer.optimizers, given)
+    scheduled = any(isinstance(callback, LearningRate) for callback in trainer.callbacks)
+    differences = optimizers.overruled(trainer.optimizers, given, scheduled)
     if differences:
         warn(f"the run goes on as it was: {'. '.join(differences)}")
 
