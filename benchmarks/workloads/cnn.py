@@ -236,7 +236,7 @@ WORKLOAD = Workload(
         Contestant(NUMPY, partial(run, training=WithNumPy)),
     ),
     reference=MINITORCH,
-    sizes={"steps": 15},
+    sizes={"steps": 12},
     quick={"steps": 2},
     targets=(
         Target(MINITORCH, over=TORCH, at_most=1.0),

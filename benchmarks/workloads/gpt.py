@@ -131,7 +131,7 @@ WORKLOAD = Workload(
         Contestant("PyTorch, fused AdamW", partial(run, training=partial(with_torch, fused=True)), ("torch",)),
     ),
     reference=MINITORCH,
-    sizes={"steps": 10},
+    sizes={"steps": 8},
     quick={"steps": 1},
     targets=(Target(MINITORCH, over=TORCH, at_most=1.1), Target(FAST, over=TORCH, at_most=1.1)),
 )

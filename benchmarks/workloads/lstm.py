@@ -143,7 +143,7 @@ WORKLOAD = Workload(
         Contestant("PyTorch, fused Adam", partial(run, training=partial(with_torch, fused=True)), ("torch",)),
     ),
     reference=MINITORCH,
-    sizes={"steps": 40},
+    sizes={"steps": 30},
     quick={"steps": 2},
     targets=(Target(MINITORCH, over=TORCH, at_most=1.0), Target(FAST, over=TORCH, at_most=1.0)),
 )
