@@ -88,7 +88,7 @@ def _exponentials(q: Array, k: Array, bar: Array | None, s: Array, total: Array)
     """
     _scores(q, k, bar, s)
     ones = np.ones((s.shape[-1], 1), s.dtype)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # BLAS raises "invalid" for numbers beside the operands
         np.exp(s, out=s)
         np.matmul(s, ones, out=total)
     if total.min() > 1 / SAFE and total.max() < SAFE:
