@@ -223,9 +223,9 @@ def _gelu_tanh_kernel(a: Array) -> tuple[Array, Array]:
     t += _INNER
     t *= a
     t = xp_of(a).tanh(t)
-    y = t + 1
+    y = 0.5 * t  # before the product with a, which twice as large would overflow
+    y += 0.5
     y *= a
-    y *= 0.5
     return y, t
 
 

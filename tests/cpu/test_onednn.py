@@ -12,6 +12,7 @@ import pytest
 
 import minitorch.functions as F
 from minitorch import Variable, get_num_threads, set_num_threads, using_config
+from minitorch.cpu.activation import BLOCK
 from minitorch.cpu.onednn import eltwise, library
 from minitorch.cpu.onednn.primitive import DST, FORWARD_TRAINING, SRC, WEIGHTS, chosen, plain, primitive, reorder
 from minitorch.errors import DeviceError
@@ -312,7 +313,7 @@ os._exit(0)
 # activations ---------------------------------------------------------------------------------------------------------
 
 GELUS = {"gelu_erf": F.gelu, "gelu_tanh": lambda x: F.gelu(x, approximate="tanh")}
-SIZE = eltwise.BLOCK + 77
+SIZE = BLOCK + 77
 
 
 def value_and_gradient(f, a, g):

@@ -34,6 +34,11 @@ class Case:
     dtype: type = np.float64
 
 
+def approximate_gelu(x):
+    """`gelu` by its approximation."""
+    return F.gelu(x, approximate="tanh")
+
+
 CASES = [
     Case("exp", F.exp, [-inf, -1000, 0, inf, nan], [0, 0, 1, inf, nan], [0, 0, 1, inf, nan]),
     Case("exp overflow", F.exp, [1000], [inf], [inf], warns=True),
@@ -54,6 +59,16 @@ CASES = [
     Case("silu of infinities", F.silu, [-inf, inf, nan], [nan, inf, nan], [nan, nan, nan], warns=True),  # as PyTorch's
     Case("gelu far out", F.gelu, [-1000, 0, 1000], [0, 0, 1000], [0, 0.5, 1]),
     Case("gelu of infinities", F.gelu, [-inf, inf, nan], [nan, inf, nan], [nan, nan, nan], warns=True),
+    Case("gelu at the end", F.gelu, [-3e38, 3e38], [0, 3e38], [0, 1], dtype=np.float32),
+    Case(
+        "gelu, approximate, at the end",
+        approximate_gelu,
+        [-20, 3e38],
+        [0, 3e38],
+        [0, nan],
+        dtype=np.float32,
+        warns=True,
+    ),
     Case("huber of infinities", lambda x: F.huber(x, 0.0), [inf, 0.5, -inf], inf, [1 / 3, 1 / 6, -1 / 3]),
     Case("mean_absolute_error", lambda x: F.mean_absolute_error(x, 0.0), [inf, -1, 0], inf, [1 / 3, -1 / 3, 0]),
     Case("clip", lambda x: F.clip(x, -1, 1), [-inf, -1, 0, 1, inf, nan], [-1, -1, 0, 1, 1, nan], [0, 1, 1, 1, 0, 0]),
