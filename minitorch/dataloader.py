@@ -30,7 +30,8 @@ class DataLoader:
         batch_size: samples in a batch; the last one has what is left.
         shuffle: whether each epoch has an order of its own; otherwise always that of the data set.
         drop_last: leave out a last batch that is not full.
-        seed: of the order and of random transforms; None takes that of `minitorch.random.seed` as each pass begins.
+        seed: of the order and of random transforms; None takes that of `minitorch.seed`, of the thread that begins
+            a pass, as each begins.
         num_workers: threads that load batches ahead, two for each thread, where samples are made one by one, such as
             images from files; 0 loads when a batch is asked for. Batches and their order are the same for any number.
             `dataset[i]` is then called from several threads at a time. A data set of arrays has no use for them.
@@ -203,8 +204,11 @@ class DataLoader:
                 return collate(self.dataset, at)
 
         numbers = range(start, len(self))
-        ahead = self.num_workers and arrays is None
-        for batch in in_order(make, numbers, self.num_workers) if ahead else (make(number) for number in numbers):
+        if self.num_workers and arrays is None:
+            batches = in_order(random.as_here(make), numbers, self.num_workers)
+        else:
+            batches = (make(number) for number in numbers)
+        for batch in batches:
             yield self._sent(batch)
 
     def _sent(self, batch: Batch) -> Batch:

@@ -1,18 +1,19 @@
 """Random numbers without hidden state: counter-based Philox, keyed by (seed, stream, step, draw).
 
 Every draw is a pure function of four integers, so a run is resumed exactly by restoring integers, and the host and a
-device get the same bits. Streams keep purposes apart: taking one more dropout mask never changes the shuffling. The
-integers are the process's: where several threads train at once, the draws of each depend on the others.
+device get the same bits. Streams keep purposes apart: taking one more dropout mask never changes the shuffling. Each
+thread has integers of its own, so what it draws does not depend on the others; it begins from the seed of the main
+thread, with what a program draws first after `seed`. Two threads that are to draw differently set a seed each.
 
 Source: Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011 (Philox4x64-10, as in NumPy).
 """
 
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -21,6 +22,8 @@ from minitorch.cuda.array_module import require_cupy
 from minitorch.errors import ConfigError, DataError
 
 Array = Any  # a NumPy or CuPy array
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class RandomState(NamedTuple):
@@ -31,11 +34,33 @@ class RandomState(NamedTuple):
     draw: int
 
 
-_state = RandomState(seed=0, step=0, draw=0)
+class _Numbers:
+    """Holds a state that moves on; threads that draw from the same numbers hold one together."""
+
+    __slots__ = ("state",)
+
+    def __init__(self, seed: int) -> None:
+        self.state = RandomState(seed, step=0, draw=0)
+
+
+_of_main_thread = _Numbers(seed=0)
+
+
+class _Here(threading.local):
+    """What this thread draws from: numbers of its own, but for the main thread's begun when it first asks."""
+
+    def __init__(self) -> None:
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        self.numbers = _of_main_thread if in_main_thread else _Numbers(_of_main_thread.state.seed)
+
+
+_here = _Here()
 
 
 def seed(value: int) -> None:
-    """Start all random numbers of minitorch from `value` (0 <= value < 2**64; it is 0 at import).
+    """Start the random numbers of this thread from `value` (0 <= value < 2**64; it is 0 at import).
+
+    In the main thread it is where threads begin that have drawn nothing yet, too.
 
     Raises:
         ConfigError: `value` is not an integer in that range.
@@ -46,35 +71,49 @@ def seed(value: int) -> None:
 
 
 def get_state() -> RandomState:
-    """The integers that determine every random number still to come."""
-    return _state
+    """The integers that determine every random number still to come in this thread."""
+    return _here.numbers.state
 
 
 def set_state(state: RandomState) -> RandomState:
     """Go back (or forward) to `state`, as returned by `get_state`; returns the state before."""
-    global _state
-    before = _state
+    numbers = _here.numbers
+    before = numbers.state
     if type(state) is not RandomState:
         seed, step, draw = state
         state = RandomState(int(seed), int(step), int(draw))
-    _state = state
+    numbers.state = state
     return before
 
 
 def begin_step(step: int, draw: int = 0) -> RandomState:
     """Number the draws that follow from `draw` on within training step `step`; returns the state before."""
-    global _state
-    before = _state
-    _state = tuple.__new__(RandomState, (before.seed, step, draw))  # its own `__new__` takes three times as long
+    numbers = _here.numbers
+    before = numbers.state
+    numbers.state = tuple.__new__(RandomState, (before.seed, step, draw))  # its own `__new__` takes three times as long
     return before
 
 
 def next_draw() -> RandomState:
     """The identity of the next draw; each call moves on by one."""
-    global _state
-    now = _state
-    _state = RandomState(now.seed, now.step, now.draw + 1)
+    numbers = _here.numbers
+    now = numbers.state
+    numbers.state = RandomState(now.seed, now.step, now.draw + 1)
     return now
+
+
+def as_here(f: Callable[P, T]) -> Callable[P, T]:
+    """`f` for other threads to call: what it draws there comes from the numbers of the thread that asks now."""
+    numbers = _here.numbers
+
+    def f_there(*args: P.args, **kwargs: P.kwargs) -> T:
+        before, _here.numbers = _here.numbers, numbers
+        try:
+            return f(*args, **kwargs)
+        finally:
+            _here.numbers = before
+
+    return f_there
 
 
 def philox(stream: str, *, seed: int, step: int = 0, draw: int = 0) -> "np.random.Philox":
@@ -90,7 +129,7 @@ class Draw(NamedTuple):
 
     Attributes:
         stream: names the purpose.
-        seed: of all random numbers.
+        seed: of all random numbers of its thread.
         step: the number of the training step.
         draw: the number of the draw in this step.
         counter: for a draw on a device the step there, 0-d int64: in a captured step it is read anew at each replay.

@@ -132,6 +132,25 @@ def test_batches_are_the_same_for_any_number_of_workers(n_workers):
     assert as_bytes(alone.iterate(1, 6)) == as_bytes(together.iterate(1, 6))
 
 
+class Noise(Dataset):
+    """Draws by `minitorch.random` itself, whatever the index."""
+
+    def __len__(self):
+        return 12
+
+    def __getitem__(self, index):
+        return minitorch.random.normal("noise", (2,)), 0
+
+
+def test_what_a_data_set_draws_itself_goes_on_from_batch_to_batch():
+    """In a thread too it draws the next numbers of who loads, as without: no epoch has those of the one before."""
+    alone, ahead = (DataLoader(Noise(), 4, num_workers=n) for n in (0, 1))
+    expected = [as_bytes(alone) for _ in range(2)]
+    assert expected[0] != expected[1]
+    minitorch.seed(0)
+    assert [as_bytes(ahead) for _ in range(2)] == expected
+
+
 def test_series_are_loaded_ahead_too():
     """`SeqDataLoader` gives the same batches with workers."""
     alone, together = (SeqDataLoader(Pictures(), 4, num_workers=n) for n in (0, 2))

@@ -1,5 +1,8 @@
 """Random numbers: pure functions of a few integers, the same on every device."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -111,3 +114,67 @@ def test_the_largest_seed():
         random.seed(value)
         assert random.get_state().seed == int(value)
         random.bits("a", 1)
+
+
+def in_a_thread(f):
+    """What `f()` gives in a new thread."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(f).result(timeout=30)
+
+
+def test_a_thread_begins_from_the_seed_of_the_main_thread():
+    """A thread draws what a program draws first after the same `seed`, however much the main thread has drawn."""
+    random.seed(3)
+    first = random.bits("a", 5).tolist()
+    assert in_a_thread(lambda: random.bits("a", 5).tolist()) == first
+    assert in_a_thread(random.get_state) == (3, 0, 0)
+    random.set_state((4, 7, 2))  # as a run does that is resumed
+    assert in_a_thread(random.get_state) == (4, 0, 0)
+
+
+def test_a_thread_changes_no_numbers_but_its_own():
+    """Seeding and drawing in a thread is nothing to the main thread, nor to the threads that come later."""
+    random.bits("a", 1)
+
+    def other():
+        random.seed(9)
+        random.bits("a", 1)
+        random.begin_step(5)
+        return random.get_state()
+
+    assert in_a_thread(other) == (9, 5, 0)
+    assert random.get_state() == (0, 0, 1)
+    assert in_a_thread(random.get_state) == (0, 0, 0)
+
+
+def test_a_seed_set_later_leaves_a_thread_that_has_begun_alone():
+    """What a thread draws does not depend on when the main thread sets another seed."""
+    begun, seeded = threading.Event(), threading.Event()
+
+    def other():
+        states = [random.get_state()]
+        begun.set()
+        assert seeded.wait(30)
+        return [*states, random.get_state()]
+
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(other)
+        assert begun.wait(30)
+        random.seed(8)
+        seeded.set()
+        assert found.result(timeout=30) == [(0, 0, 0), (0, 0, 0)]
+
+
+def test_a_function_may_draw_in_a_thread_for_the_one_that_asks():
+    """`as_here` has a worker thread go on with the numbers of the thread that called it, and then with its own."""
+    random.seed(6)
+    random.bits("a", 1)
+    expected = [random.bits("a", 5).tolist() for _ in range(2)]
+    random.set_state((6, 0, 1))
+    draw = random.as_here(lambda: random.bits("a", 5).tolist())
+
+    def worker():
+        return draw(), random.get_state()
+
+    assert in_a_thread(worker) == (expected[0], (6, 0, 0))
+    assert random.bits("a", 5).tolist() == expected[1]
