@@ -9,7 +9,7 @@ import pytest
 
 
 class Anything:
-    """Stands for strategies: every name in it is there, and every call gives it again."""
+    """Stands for strategies: every name in it is there, and every call and every `|` gives it again."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -17,6 +17,9 @@ class Anything:
         return self
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self
+
+    def __or__(self, other: Any) -> Any:
         return self
 
 

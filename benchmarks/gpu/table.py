@@ -122,8 +122,8 @@ def checks(rows: list[Row]) -> list[str]:
             else f" (code {row['code']})"
         )
         lines.append(
-            f"- `pytest -m gpu`: {row['passed']} passed, {row['failed']} failed, {row['skipped']} skipped in "
-            f"{row['seconds']:.0f} s{end}"
+            f"- `pytest -m gpu {row['of']}`: {row['passed']} passed, {row['failed']} failed, {row['skipped']} skipped "
+            f"in {row['seconds']:.0f} s{end}"
         )
         lines += [f"  - {line}" for line in row["said"].splitlines() if line.startswith(("FAILED", "ERROR "))]
     for row in of_kind(rows, "sanitizer"):

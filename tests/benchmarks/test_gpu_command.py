@@ -11,7 +11,7 @@ import pytest
 
 import minitorch
 from benchmarks.gpu import table
-from benchmarks.gpu.__main__ import counts, write_page
+from benchmarks.gpu.__main__ import ALL, SECTIONS, counts, write_page
 
 ROOT = Path(__file__).parents[2]
 
@@ -63,6 +63,11 @@ def test_without_a_gpu_it_says_so():
     assert "scripts/gpu: Device: 'cuda' was asked for, but CuPy is" in done.stderr
 
 
+def test_every_section_has_its_time():
+    """The limits together are the limit of everything."""
+    assert sum(section.seconds for section in SECTIONS) <= ALL
+
+
 def test_a_section_without_time_is_left_out(tmp_path):
     """The limit of everything holds; what was not reached is listed."""
     done = command("--fake", "--out", str(tmp_path), "--seconds", "4")
@@ -110,17 +115,29 @@ def test_on_a_gpu_the_tests_that_tell_most_come_first():
     assert done.stdout.startswith("tests/cuda/test_on_a_gpu.py::")
 
 
-@pytest.mark.slow
-def test_tests_do_without_hypothesis():
-    """On a machine that lacks it, its examples are skipped, and the other tests of a file run."""
+def without_hypothesis(*arguments):
+    """What pytest says on a machine that lacks it."""
     code = "import sys, pytest; sys.modules['hypothesis'] = None; sys.exit(pytest.main(sys.argv[1:]))"
-    run = [sys.executable, "-c", code, "-q", "tests/cuda/test_gemm.py", "tests/ops/test_broadcasting.py"]
     env = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    run = [sys.executable, "-c", code, "-q", *map(str, arguments)]
     done = subprocess.run(run, capture_output=True, text=True, cwd=ROOT, env=env, check=False)
     assert done.returncode == 0, done.stdout
-    found = counts(done.stdout)
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_tests_do_without_hypothesis():
+    """Its examples are skipped, and the other tests of a file run."""
+    found = counts(without_hypothesis("tests/cuda/test_gemm.py", "tests/ops/test_broadcasting.py"))
     assert found["passed"] > 50
     assert found["skipped"] > 0
+
+
+def test_every_file_of_tests_imports_without_hypothesis():
+    """One that does not would end pytest before its first test."""
+    files = [path for path in (ROOT / "tests").rglob("test_*.py") if "from hypothesis" in path.read_text()]
+    assert len(files) > 10
+    without_hypothesis("--collect-only", *files)
 
 
 @pytest.mark.parametrize(
