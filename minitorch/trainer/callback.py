@@ -88,7 +88,7 @@ def check_arguments(owner: str, base: type, name: str, method: Callable[..., Any
     model = getattr(base, name, None) or getattr(Callback, name, None)
     if model is None:
         return
-    wanted = list(inspect.signature(model).parameters)
+    wanted = _arguments(model)
     if not hasattr(base, name):
         wanted.remove("trainer")  # a Trainer's own hook
     if bound:
@@ -97,6 +97,8 @@ def check_arguments(owner: str, base: type, name: str, method: Callable[..., Any
         if getattr(inspect, f"is{kind}")(method):
             word = "yields" if "gen" in kind else "is async"
             raise HookError(f"{owner}.{name} {word}, so a call would not run it; write a plain function")
+    if not bound and _takes(method, wanted):
+        return
     given = inspect.signature(method)
     try:
         given.bind(*wanted)
@@ -109,6 +111,17 @@ def check_arguments(owner: str, base: type, name: str, method: Callable[..., Any
             f"{owner}.{name} takes ({', '.join(given.parameters)}); it is called with ({', '.join(wanted)}): "
             f"write def {name}({', '.join(wanted)})"
         )
+
+
+def _arguments(function: Callable[..., Any]) -> list[str]:
+    """The names of its positional arguments, as written: `inspect.signature` takes long, and classes define many hooks."""
+    code = function.__code__
+    return list(code.co_varnames[: code.co_argcount])
+
+
+def _takes(method: Callable[..., Any], names: list[str]) -> bool:
+    """Whether a plain function has just these arguments."""
+    return _arguments(method) == names and not method.__code__.co_kwonlyargcount
 
 
 def _mistaken(given: Sequence[str], wanted: Sequence[str]) -> bool:

@@ -39,6 +39,11 @@ def _listed(value: Any) -> tuple[Any, ...]:
     return tuple(value)
 
 
+def _as_str(path: str | PathLike[str]) -> str:
+    """`fspath(path)`: as a function, since attrs reads signatures, and that of a built-in one takes it long."""
+    return fspath(path)
+
+
 @attrs.frozen
 class TrainerConfig:
     """All settings of a run, plain as they stand in a file; names are those of the public packages.
@@ -78,7 +83,7 @@ class TrainerConfig:
     metrics: tuple[str, ...] = attrs.field(default=(), converter=_listed)
     validation: Table | None = attrs.field(default=None, validator=_check_table_or_none)
     callbacks: tuple[Table, ...] | None = attrs.field(default=None, converter=attrs.converters.optional(_listed))
-    folder: str = attrs.field(default="runs", converter=fspath)
+    folder: str = attrs.field(default="runs", converter=_as_str)
     seed: int = 0
     epochs: int | None = None
     steps: int | None = None
