@@ -10,9 +10,9 @@ from minitorch.cuda import get_array_module
 from minitorch.functions.array import max as max_
 from minitorch.functions.array import sum as sum_
 from minitorch.functions.conv import Size, im2col
-from minitorch.functions.einsum import einsum
 from minitorch.functions.elementary import exp, log
 from minitorch.functions.product import matmul
+from minitorch.functions.subscripts import einsum
 from minitorch.ops.reduce import Axis
 from minitorch.variable import Variable, as_variable
 

@@ -114,7 +114,7 @@ def check_arguments(owner: str, base: type, name: str, method: Callable[..., Any
 
 
 def _arguments(function: Callable[..., Any]) -> list[str]:
-    """The names of its positional arguments, as written: `inspect.signature` takes long, and classes define many hooks."""
+    """The names of its positional arguments, as written; `inspect.signature` takes long, and there are many hooks."""
     code = function.__code__
     return list(code.co_varnames[: code.co_argcount])
 
