@@ -29,6 +29,11 @@ def weights() -> list[Array]:
     return made
 
 
+def first_batch() -> tuple[Array, Array]:
+    """The batch of the first step, the gradients of which are compared before the race."""
+    return next(iter(Batches(1)))
+
+
 class Batches:
     """The batches of one epoch after the other: x float32 (100, 784) in [0, 1], t int64 (100,).
 

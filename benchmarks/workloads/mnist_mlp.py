@@ -51,7 +51,7 @@ class Laps(Callback):
         self.race = race
 
     def on_fit_start(self, trainer: Trainer) -> None:
-        self.race.start([param.data for param in trainer.model.params()])
+        start_with_minitorch(self.race, trainer.model)
 
     def on_epoch_end(self, trainer: Trainer, metrics: dict[str, float]) -> None:
         self.race.lap([metrics["loss"]], steps=len(trainer.train_loader))
@@ -65,6 +65,13 @@ def minitorch_model(setting: Setting) -> tuple[MLP, optimizers.Optimizer]:
     return model, optimizer.setup(model)
 
 
+def start_with_minitorch(race: Race, model: Any) -> None:
+    x, t = mnist.first_batch()
+    F.softmax_cross_entropy(model(x), t).backward()
+    race.start([p.data for p in model.params()], gradients=[p.grad.data for p in model.params()])
+    model.cleargrads()
+
+
 def minitorch_trainer(
     race: Race, steps: int, setting: Setting = SGD, callbacks: Callable[[], list[Callback]] = list
 ) -> None:
@@ -76,7 +83,7 @@ def minitorch_trainer(
 def minitorch_loop(race: Race, steps: int, setting: Setting = SGD) -> None:
     model, optimizer = minitorch_model(setting)
     batches = Batches(steps)
-    race.start([param.data for param in model.params()])
+    start_with_minitorch(race, model)
     for _ in range(race.rounds):
         sum_loss = 0.0
         for x, t in batches:
@@ -94,26 +101,29 @@ def minitorch_loop(race: Race, steps: int, setting: Setting = SGD) -> None:
 
 def numpy_plain(race: Race, steps: int) -> None:
     """As one would write it first: sigmoid and SGD only."""
-    W1, b1, W2, b2 = mnist.weights()
+    params = W1, b1, W2, b2 = mnist.weights()
     batches = Batches(steps)
     rows = np.arange(BATCH)
-    lr = SGD.lr
-    race.start([W1, b1, W2, b2])
+
+    def backward(x: Array, t: Array) -> tuple[float, list[Array]]:
+        h = np.tanh((x @ W1 + b1) * 0.5) * 0.5 + 0.5
+        y = h @ W2 + b2
+        p = np.exp(y - y.max(axis=1, keepdims=True))
+        p /= p.sum(axis=1, keepdims=True)
+        loss = -float(np.log(p[rows, t]).sum())
+        p[rows, t] -= 1
+        dy = p / BATCH
+        dh = (dy @ W2.T) * (h * (1 - h))
+        return loss, [x.T @ dh, dh.sum(axis=0), h.T @ dy, dy.sum(axis=0)]
+
+    race.start(params, gradients=backward(*mnist.first_batch())[1])
     for _ in range(race.rounds):
         sum_loss = 0.0
         for x, t in batches:
-            h = np.tanh((x @ W1 + b1) * 0.5) * 0.5 + 0.5
-            y = h @ W2 + b2
-            p = np.exp(y - y.max(axis=1, keepdims=True))
-            p /= p.sum(axis=1, keepdims=True)
-            sum_loss -= float(np.log(p[rows, t]).sum())
-            p[rows, t] -= 1
-            dy = p / BATCH
-            dh = (dy @ W2.T) * (h * (1 - h))
-            W2 -= lr * (h.T @ dy)
-            b2 -= lr * dy.sum(axis=0)
-            W1 -= lr * (x.T @ dh)
-            b1 -= lr * dh.sum(axis=0)
+            loss, grads = backward(x, t)
+            for p, g in zip(params, grads, strict=True):
+                p -= SGD.lr * g
+            sum_loss += loss
         race.lap([sum_loss / (steps * BATCH)], steps=steps)
 
 
@@ -128,28 +138,35 @@ def numpy_preallocated(race: Race, steps: int, setting: Setting = SGD) -> None:
     optimizer = numpy_optimizers.Adam if setting.adam else numpy_optimizers.SGD
     update = optimizer(params, grads, setting.lr).update
     batches = Batches(steps)
-    race.start(params)
+
+    def backward(x: Array, t: Array) -> float:
+        nonlocal h, y, dh  # which are changed in place
+        np.matmul(x, W1, out=h)
+        h += b1
+        activate(h)
+        np.matmul(h, W2, out=y)
+        y += b2
+        y -= y.max(axis=1, keepdims=True)
+        np.exp(y, out=y)
+        y /= y.sum(axis=1, keepdims=True)
+        loss = -float(np.log(y[rows, t]).sum())
+        y[rows, t] -= 1
+        y *= 1 / BATCH
+        np.matmul(h.T, y, out=dW2)
+        np.sum(y, axis=0, out=db2)
+        np.matmul(y, W2.T, out=dh)
+        differentiate(h, slope)
+        dh *= slope
+        np.matmul(x.T, dh, out=dW1)
+        np.sum(dh, axis=0, out=db1)
+        return loss
+
+    backward(*mnist.first_batch())
+    race.start(params, gradients=grads)
     for _ in range(race.rounds):
         sum_loss = 0.0
         for x, t in batches:
-            np.matmul(x, W1, out=h)
-            h += b1
-            activate(h)
-            np.matmul(h, W2, out=y)
-            y += b2
-            y -= y.max(axis=1, keepdims=True)
-            np.exp(y, out=y)
-            y /= y.sum(axis=1, keepdims=True)
-            sum_loss -= float(np.log(y[rows, t]).sum())
-            y[rows, t] -= 1
-            y *= 1 / BATCH
-            np.matmul(h.T, y, out=dW2)
-            np.sum(y, axis=0, out=db2)
-            np.matmul(y, W2.T, out=dh)
-            differentiate(h, slope)
-            dh *= slope
-            np.matmul(x.T, dh, out=dW1)
-            np.sum(dh, axis=0, out=db1)
+            sum_loss += backward(x, t)
             update()
         race.lap([sum_loss / (steps * BATCH)], steps=steps)
 
@@ -195,8 +212,14 @@ def torch_optimizer(model: Any, setting: Setting, **options: bool) -> Any:
     return optimizer(model.parameters(), lr=setting.lr, **options)
 
 
-def torch_weights(model: Any) -> list[Array]:
-    return [param.detach().numpy().T for param in model.parameters()]
+def start_with_torch(race: Race, model: Any) -> None:
+    import torch
+
+    x, t = map(torch.from_numpy, mnist.first_batch())
+    torch.nn.functional.cross_entropy(model(x), t).backward()
+    params = list(model.parameters())
+    race.start([p.detach().numpy().T for p in params], gradients=[p.grad.numpy().T for p in params])
+    model.zero_grad()
 
 
 def torch_loop(race: Race, steps: int, setting: Setting = SGD, **options: bool) -> None:
@@ -205,7 +228,7 @@ def torch_loop(race: Race, steps: int, setting: Setting = SGD, **options: bool) 
     model = torch_model(setting)
     optimizer = torch_optimizer(model, setting, **options)
     batches = Batches(steps, torch.from_numpy)
-    race.start(torch_weights(model))
+    start_with_torch(race, model)
     for _ in range(race.rounds):
         sum_loss = 0.0
         for x, t in batches:
@@ -238,7 +261,7 @@ def lightning_trainer(race: Race, steps: int, setting: Setting = SGD) -> None:
             return torch_optimizer(self.model, setting)
 
         def on_train_start(self) -> None:
-            race.start(torch_weights(self.model))
+            start_with_torch(race, self.model)
 
         def on_train_epoch_end(self) -> None:
             race.lap([torch.stack(self.losses).mean().item()], steps=steps)
@@ -287,7 +310,8 @@ def jax_loop(race: Race, steps: int, setting: Setting = SGD) -> None:
     zeros = [[jnp.zeros_like(p) for p in params] for _ in range(2)]
     state = (jnp.zeros((), jnp.float32), *zeros) if setting.adam else ()
     batches = Batches(steps)
-    race.start([np.asarray(p) for p in params])
+    grads = jax.grad(loss_of)(params, *mnist.first_batch())
+    race.start([np.asarray(p) for p in params], gradients=[np.asarray(g) for g in grads])
     for _ in range(race.rounds):
         losses = []
         for x, t in batches:
@@ -306,19 +330,25 @@ def dezero_loop(race: Race, steps: int, *, keep_float32: bool) -> None:
         layer._init_W()  # as it draws them: on NumPy 2 in float64
         layer.W.data = W if keep_float32 else W.astype(layer.W.data.dtype)
         layer.b.data = b
+    params = [param for layer in (model.l0, model.l1) for param in (layer.W, layer.b)]
+
+    def backward(x: Array, t: Array) -> float:
+        if keep_float32:
+            t = t.astype(np.int16)  # from int64 it would make float64
+        y = model(dezero.Variable(x))
+        loss = dezero.functions.softmax_cross_entropy(y, t)
+        model.cleargrads()
+        loss.backward()
+        return float(loss.data) * len(t)
+
     batches = Batches(steps)
-    race.start([param.data for layer in (model.l0, model.l1) for param in (layer.W, layer.b)])
+    backward(*mnist.first_batch())
+    race.start([p.data for p in params], gradients=[p.grad.data for p in params])
     for _ in range(race.rounds):
         sum_loss = 0.0
         for x, t in batches:
-            if keep_float32:
-                t = t.astype(np.int16)  # from int64 it would make float64
-            y = model(dezero.Variable(x))
-            loss = dezero.functions.softmax_cross_entropy(y, t)
-            model.cleargrads()
-            loss.backward()
+            sum_loss += backward(x, t)
             optimizer.update()
-            sum_loss += float(loss.data) * len(t)
         race.lap([sum_loss / (steps * BATCH)], steps=steps)
 
 

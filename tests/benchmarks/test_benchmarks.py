@@ -25,11 +25,12 @@ def bench(*args: str) -> subprocess.CompletedProcess[str]:
 
 
 SLOW = ("memory", "resnet18")  # seven processes; eleven million weights
+TRAININGS = ("cnn", "gpt", "lstm", "mnist_mlp", "mnist_mlp_adam", "mnist_mlp_neighbour", "resnet18")
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in names()])
 def test_quick_runs_do_the_same_work_and_write_both_files(name: str, tmp_path: Path) -> None:
-    """`--quick` of every workload: minitorch and NumPy start alike, agree, and are in both files."""
+    """`--quick` of every workload: minitorch and NumPy start alike, agree, and are in both files; so do gradients."""
     done = bench(name, "--quick", "--only", "minitorch", "numpy", "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / f"{name}.json").read_text(encoding="utf-8"))
@@ -37,6 +38,7 @@ def test_quick_runs_do_the_same_work_and_write_both_files(name: str, tmp_path: P
     assert page in done.stdout
     assert result["fair"]
     assert result["largest_difference"] <= 1e-3
+    assert (result["gradient_difference"] is not None) == (name in TRAININGS)
     assert result["reference"] in {contestant["name"] for contestant in result["contestants"]}
     for contestant in result["contestants"]:
         assert len(contestant["laps"]) == 1 + min(2, load(name).rounds or 2), "two rounds after a warm-up"
