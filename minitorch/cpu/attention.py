@@ -116,10 +116,10 @@ def _bar(dtype: Any) -> float:
 
 
 def backward(
-    g: Array, y: Array, saved: Any, q: Array, k: Array, v: Array, noise: Array | None, scale: float
-) -> tuple[Array, Array, Array]:
-    """The gradients for q, k and v, laid out in memory as they are."""
-    dq, dk, dv = np.empty_like(q), np.empty_like(k), np.empty_like(v)
+    g: Array, y: Array, saved: Any, heads: tuple[Array, ...], noise: Array | None, scale: float, out: tuple[Array, ...]
+) -> None:
+    """Write the gradients for q, k and v, which are `heads`, to `out`."""
+    (q, k, v), (dq, dk, dv) = heads, out
     noise = None if noise is None else np.broadcast_to(noise, (*q.shape[:-1], k.shape[-2]))
 
     def task(at: tuple[int, ...]) -> None:
@@ -142,7 +142,6 @@ def backward(
             multiply(_swapped(d), queries, dk[at][..., block.keys, :], add=i > 0)
 
     _for_heads(task, q, k)
-    return dq, dk, dv
 
 
 def _blocks(q: Array, k: Array, allowed: Array | None) -> list[Block]:

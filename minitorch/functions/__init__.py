@@ -15,9 +15,9 @@ __all__ = [
     "global_average_pooling", "group_norm", "huber", "im2col", "layer_norm", "leaky_relu", "linear", "linear_simple",
     "log", "log_softmax", "logsumexp", "matmul", "max", "maximum", "mean", "mean_absolute_error", "mean_squared_error",
     "mean_squared_error_simple", "min", "minimum", "mul", "neg", "pad", "pooling", "pooling_simple", "pow", "relu",
-    "reshape", "sigmoid", "sigmoid_cross_entropy", "sigmoid_simple", "silu", "sin", "softmax", "softmax_cross_entropy",
-    "softmax_cross_entropy_simple", "softmax_simple", "softplus", "split", "sqrt", "squeeze", "stack", "sub", "sum",
-    "sum_to", "tanh", "transpose", "var", "where",
+    "reshape", "self_attention", "sigmoid", "sigmoid_cross_entropy", "sigmoid_simple", "silu", "sin", "softmax",
+    "softmax_cross_entropy", "softmax_cross_entropy_simple", "softmax_simple", "softplus", "split", "sqrt", "squeeze",
+    "stack", "sub", "sum", "sum_to", "tanh", "transpose", "var", "where",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ if TYPE_CHECKING:
         softmax_cross_entropy_simple,
         softmax_simple,
     )
-    from minitorch.functions.dot_product_attention import attention
+    from minitorch.functions.dot_product_attention import attention, self_attention
     from minitorch.functions.elementary import (
         abs,
         add,
@@ -117,12 +117,12 @@ else:
         "mean_squared_error": "loss", "mean_squared_error_simple": "definitions", "min": "array",
         "minimum": "elementary", "mul": "elementary", "neg": "elementary", "pad": "array", "pooling": "pool",
         "pooling_simple": "definitions", "pow": "elementary", "relu": "activation", "reshape": "array",
-        "sigmoid": "activation", "sigmoid_cross_entropy": "loss", "sigmoid_simple": "definitions",
-        "silu": "activation", "sin": "elementary", "softmax": "activation", "softmax_cross_entropy": "loss",
-        "softmax_cross_entropy_simple": "definitions", "softmax_simple": "definitions",
-        "softplus": "activation", "split": "array", "sqrt": "elementary", "squeeze": "array", "stack": "array",
-        "sub": "elementary", "sum": "array", "sum_to": "array", "tanh": "elementary", "transpose": "array",
-        "var": "array", "where": "elementary",
+        "self_attention": "dot_product_attention", "sigmoid": "activation", "sigmoid_cross_entropy": "loss",
+        "sigmoid_simple": "definitions", "silu": "activation", "sin": "elementary", "softmax": "activation",
+        "softmax_cross_entropy": "loss", "softmax_cross_entropy_simple": "definitions",
+        "softmax_simple": "definitions", "softplus": "activation", "split": "array", "sqrt": "elementary",
+        "squeeze": "array", "stack": "array", "sub": "elementary", "sum": "array", "sum_to": "array",
+        "tanh": "elementary", "transpose": "array", "var": "array", "where": "elementary",
     }  # fmt: skip
     _load, __dir__ = when_used(__name__, HOMES)
 

@@ -65,9 +65,14 @@ class MultiHeadAttention(Layer):
         Returns:
             (..., T, width).
         """
+        settings = mask, self.causal, self.dropout_ratio
+        if memory is None and self.x2k.in_size == self.x2q.in_size:  # one product for all three
+            parts = self.x2q, self.x2k, self.x2v
+            W, b = F.concat([part.W for part in parts], axis=1), F.concat([part.b for part in parts])
+            return self.out(F.self_attention(F.linear(x, W, b), self.n_heads, *settings))  # type: ignore[no-any-return]
         seen = x if memory is None else memory
         q, k, v = self._heads(self.x2q(x)), self._heads(self.x2k(seen)), self._heads(self.x2v(seen))
-        y = F.attention(q, k, v, mask, self.causal, self.dropout_ratio)
+        y = F.attention(q, k, v, *settings)
         return self.out(_swapped(y).reshape(as_variable(x).shape))  # type: ignore[no-any-return]
 
     def _heads(self, x: Variable) -> Variable:

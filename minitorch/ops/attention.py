@@ -1,4 +1,7 @@
-"""Scaled dot product attention, with a hand-written backward that keeps the probabilities and nothing else."""
+"""Scaled dot product attention, with a hand-written backward that keeps the probabilities and nothing else.
+
+`attention` has queries, keys and values by heads; `self_attention` has them side by side, as one product gives them.
+"""
 
 from typing import Any
 
@@ -70,7 +73,9 @@ def _backward(
     noise: Array | None, *, scale: float,
 ) -> tuple[Array | None, ...]:  # fmt: skip
     if on_host.takes(q, k, v):
-        return *on_host.backward(g, y, saved, q, k, v, noise, scale), None, None
+        grads = np.empty_like(q), np.empty_like(k), np.empty_like(v)
+        on_host.backward(g, y, saved, (q, k, v), noise, scale, grads)
+        return *grads, None, None
     p, q, k, v = saved
     if kernels.takes(g):
         g = kernels.contiguous(g)
@@ -99,4 +104,61 @@ def _softmax_backward(ds: Array, g: Array, y: Array, p: Array, scale: float) -> 
 
 attention = Fused(
     reference=attention_reference, forward=_forward, backward=_backward, argnums=(0, 1, 2), name="attention"
+)
+
+
+def self_attention_reference(
+    qkv: Any, allowed: Array | None, noise: Array | None, *, n_heads: int, scale: float
+) -> Any:
+    """`attention` by heads, (..., T, width), of `qkv` (..., T, 3 * width): queries, keys and values side by side."""
+    return _side_by_side(attention_reference(*_by_heads(qkv, n_heads), allowed, noise, scale=scale))
+
+
+def _by_heads(qkv: Any, n_heads: int) -> tuple[Any, Any, Any]:
+    """The queries, keys and values in `qkv`, (..., n_heads, T, D) each; views where it is an array."""
+    n, columns = qkv.ndim, qkv.shape[-1]
+    parts = qkv.reshape((*qkv.shape[:-1], 3, n_heads, columns // (3 * n_heads)))
+    parts = parts.transpose((n - 1, *range(n - 2), n, n - 2, n + 1))
+    return parts[0], parts[1], parts[2]
+
+
+def _side_by_side(y: Any) -> Any:
+    """(..., n_heads, T, D) -> (..., T, n_heads * D)."""
+    n = y.ndim
+    y = y.transpose((*range(n - 3), n - 2, n - 3, n - 1))
+    return y.reshape((*y.shape[:-2], y.shape[-2] * y.shape[-1]))
+
+
+def _self_forward(
+    qkv: Array, allowed: Array | None, noise: Array | None, *, n_heads: int, scale: float
+) -> tuple[Array, Any]:
+    y, saved = _forward(*_by_heads(qkv, n_heads), allowed, noise, scale=scale)
+    return _side_by_side(y), (y, saved)
+
+
+def _self_backward(
+    g: Array, y: Array, saved: Any, wanted: tuple[bool, ...], qkv: Array, allowed: Array | None, noise: Array | None, *,
+    n_heads: int, scale: float,
+) -> tuple[Array, None, None]:  # fmt: skip
+    y, saved = saved
+    heads, g = _by_heads(qkv, n_heads), g.reshape((*g.shape[:-1], n_heads, g.shape[-1] // n_heads))
+    g = g.transpose((*range(g.ndim - 3), g.ndim - 2, g.ndim - 3, g.ndim - 1))
+    d = xp_of(qkv).empty(qkv.shape, qkv.dtype)
+    grads = _by_heads(d, n_heads)
+    if on_host.takes(*heads):
+        on_host.backward(g, y, saved, heads, noise, scale, grads)
+    else:
+        for grad, found in zip(
+            grads, _backward(g, y, saved, (True,) * 3, *heads, allowed, noise, scale=scale), strict=False
+        ):
+            grad[...] = found
+    return d, None, None
+
+
+self_attention = Fused(
+    reference=self_attention_reference,
+    forward=_self_forward,
+    backward=_self_backward,
+    argnums=(0,),
+    name="self_attention",
 )

@@ -112,6 +112,37 @@ def test_dropout_while_training(device):
     np.testing.assert_array_equal(device.get(F.attention(q, k, v, dropout_ratio=1.0).data), 0)
 
 
+@pytest.mark.parametrize("options", [{}, {"causal": True}, {"dropout_ratio": 0.5}])
+def test_self_attention_is_attention_by_heads(options, device):
+    """Its heads are slices of the queries, keys and values that stand side by side; the gradient too."""
+    x = np.random.default_rng(0).normal(size=(2, 5, 3 * 6)).astype(np.float32)
+    g = device.put(np.random.default_rng(1).normal(size=(2, 5, 6)).astype(np.float32))
+    results = []
+    for by_heads in (False, True):
+        random.seed(0)
+        qkv = Variable(device.put(x))
+        if by_heads:
+            parts = [part.reshape(2, 5, 3, 2).transpose(0, 2, 1, 3) for part in F.split(qkv, 3, axis=2)]
+            y = F.attention(*parts, **options).transpose(0, 2, 1, 3).reshape(2, 5, 6)
+        else:
+            y = F.self_attention(qkv, 3, **options)
+        y.grad = Variable(g)
+        y.backward()
+        results.append((device.get(y.data), device.get(qkv.grad.data)))
+    for found, expected in zip(*results, strict=True):
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_self_attention_of_nothing(device):
+    """No samples give none."""
+    x = Variable(device.xp.ones((0, 5, 12)))
+    y = F.self_attention(x, 2, causal=True)
+    y.sum().backward()
+    assert y.shape == (0, 5, 4)
+    assert x.grad.shape == x.shape
+
+
 @pytest.mark.parametrize("options", [{}, {"causal": True}, {"mask": np.array([[True, False, True]] * 3)}])
 def test_derivatives(options):
     """First and second derivatives are what differences give, for queries, keys and values."""
@@ -141,6 +172,11 @@ def test_errors(device):
         F.attention(q, k, v, mask=q)
     with pytest.raises(ConfigError, match=r"dropout_ratio 1\.5 is not a probability"):
         F.attention(q, k, v, dropout_ratio=1.5)
+    for shape, n_heads in (((4, 10), 2), ((4, 12), 0), ((12,), 2), ((4, 0), 2)):
+        with pytest.raises(ShapeError, match=rf"self_attention: qkv .* does not fit {n_heads} heads; it is"):
+            F.self_attention(device.xp.ones(shape), n_heads)
+    with pytest.raises(ShapeError, match=r"attention: .*broadcast"):
+        F.attention(device.xp.ones((2, 3, 4)), device.xp.ones((3, 3, 4)), device.xp.ones((3, 3, 4)))
     if device.name != "cpu":
         with pytest.raises(DeviceError, match="attention: mask and q are on different devices"):
             F.attention(q, k, v, mask=np.ones((2, 2), bool))

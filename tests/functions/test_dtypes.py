@@ -52,6 +52,7 @@ CALLS = {
     "pooling": ([(2, 3, 4, 4)], lambda x: F.pooling(x, 2)),
     "pooling_simple": ([(2, 3, 4, 4)], lambda x: F.pooling_simple(x, 2)),
     "reshape": ([(3, 4)], lambda x: F.reshape(x, (4, 3))),
+    "self_attention": ([(2, 3, 12)], lambda x: F.self_attention(x, 2)),
     "sigmoid_cross_entropy": ([(3, 4)], lambda x: F.sigmoid_cross_entropy(x, beside(x, YES_OR_NO))),
     "softmax_cross_entropy": ([(3, 4)], lambda x: F.softmax_cross_entropy(x, beside(x, LABELS))),
     "softmax_cross_entropy_simple": ([(3, 4)], lambda x: F.softmax_cross_entropy_simple(x, beside(x, LABELS))),

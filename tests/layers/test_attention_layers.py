@@ -53,6 +53,31 @@ def test_like_torch(causal, cross):
         np.testing.assert_allclose(p.W.grad.data, expected.T, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("dropout_ratio", [0.0, 0.5])
+def test_one_product_for_queries_keys_and_values(dropout_ratio):
+    """A sequence attends to itself as to a memory that is the same, with the same gradients and the same dropout."""
+    layer, results = L.MultiHeadAttention(2, 6, dropout_ratio), []
+    for joined in (True, False):
+        random.seed(0)
+        x = Variable(X)
+        layer.cleargrads()
+        y = layer(x) if joined else layer(x, x)
+        (y * y).sum().backward()
+        results.append([y.data, x.grad.data, *[p.grad.data for p in layer.params()]])
+    for found, expected in zip(*results, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_frozen_part_gets_no_gradient():
+    """Keys that are not trained leave queries and values their gradients."""
+    layer = L.MultiHeadAttention(2, 6)
+    layer.x2k.W.requires_grad = False
+    layer(X).sum().backward()
+    assert layer.x2k.W.grad is None
+    assert layer.x2q.W.grad is not None
+    assert layer.x2v.W.grad is not None
+
+
 def test_memory_of_another_length_and_width():
     """Queries come from x, keys and values from the memory; leading axes are free."""
     layer = L.MultiHeadAttention(2, 6, memory_width=4)
@@ -148,6 +173,8 @@ def test_errors():
         L.MultiHeadAttention(4, 6)
     with pytest.raises(ConfigError, match="MultiHeadAttention: width 6 is not a multiple of n_heads, 0"):
         L.MultiHeadAttention(0, 6)
+    with pytest.raises(ShapeError, match=r"linear: x \(2, 5, 6\) does not fit W \(4, 6\)"):
+        L.MultiHeadAttention(2, 6, memory_width=4)(X)
     with pytest.raises(ShapeError) as error:
         L.MultiHeadAttention(2, 6)(X[..., :4])
     assert any("MultiHeadAttention(2 heads, 6)" in note for note in error.value.__notes__)
