@@ -16,8 +16,19 @@ import minitorch
 import without_hypothesis
 from backend import GPUS, Backend, has_cuda
 from minitorch.config import Config
+from minitorch.cpu import blas, threads
 
-without_hypothesis.install_if_missing()
+if not without_hypothesis.install_if_missing():
+    from hypothesis import HealthCheck, settings
+
+    # how long an example takes tells how busy the machine is; and what fails in CI must be the change, not new examples
+    settings.register_profile(
+        "minitorch",
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+        derandomize=os.environ.get("CI") == "true",
+    )
+    settings.load_profile("minitorch")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -82,10 +93,15 @@ def xp(device: Backend) -> Any:
 
 @pytest.fixture(autouse=True)
 def _same_start() -> Iterator[None]:
-    """Every test starts with seed 0 and the flags on, and leaves them so."""
+    """Every test starts with seed 0, the flags on and the same numbers of threads, and leaves them so."""
     minitorch.random.seed(0)
     flags = Config.enable_backprop, Config.train, Config.use_onednn
+    ours, theirs = threads.get_num_threads(), blas.get_num_threads()
     yield
+    if (ours, theirs) != (threads.get_num_threads(), blas.get_num_threads()):
+        threads.set_num_threads(ours)
+        if theirs is not None:
+            blas.set_num_threads(theirs)
     Config.enable_backprop, Config.train, Config.use_onednn = flags
     minitorch.random.seed(0)
 

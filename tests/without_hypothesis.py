@@ -41,14 +41,14 @@ def settings(*args: Any, **kwargs: Any) -> Callable[[Any], Any]:
     return lambda test: test
 
 
-def install_if_missing() -> None:
-    """Make `import hypothesis` find this where there is no other."""
+def install_if_missing() -> bool:
+    """Make `import hypothesis` find this where there is no other; returns whether it was so."""
     try:
         import hypothesis  # noqa: F401
     except ImportError:
         pass
     else:
-        return
+        return False
     anything = Anything()
     names = {"given": given, "settings": settings, "example": settings, "assume": lambda condition: True}
     for path in ("hypothesis", "hypothesis.strategies", "hypothesis.extra", "hypothesis.extra.numpy"):
@@ -60,3 +60,4 @@ def install_if_missing() -> None:
         parent, _, name = path.rpartition(".")
         if parent:
             setattr(sys.modules[parent], name, module)
+    return True

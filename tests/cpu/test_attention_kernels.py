@@ -1,6 +1,5 @@
 """Attention on the host: its definition in float64 over several blocks of queries, and bits that stay."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,13 +16,6 @@ CAUSAL = np.tri(T, dtype=bool)
 PADDED = np.arange(T) < np.array([T, 3, 0])[:, None, None, None]  # of the last sample no key is seen
 SPARSE = np.random.default_rng(1).random((3, 2, T, T)) < 0.02
 MASKS = {"none": None, "causal": CAUSAL, "padded": PADDED, "sparse": SPARSE, "both": CAUSAL & PADDED}
-
-
-@pytest.fixture(autouse=True)
-def _threads_put_back() -> Iterator[None]:
-    before = threads.get_num_threads()
-    yield
-    threads.set_num_threads(before)
 
 
 def heads(scale: float = 1.0) -> list[Array]:

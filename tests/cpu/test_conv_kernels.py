@@ -4,22 +4,12 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import minitorch
-from minitorch.cpu import blas, columns, conv, threads
+from minitorch.cpu import columns, conv
 from minitorch.cpu.window import Window
-
-
-@pytest.fixture(autouse=True)
-def _same_threads():
-    """Each test leaves the number of threads as it was."""
-    ours, theirs = threads.get_num_threads(), blas.get_num_threads()
-    yield
-    threads.set_num_threads(ours)
-    if theirs is not None:
-        blas.set_num_threads(theirs)
 
 
 def weighted_sum(x, W, g, window, groups):
@@ -72,7 +62,6 @@ cuts = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(convolutions(), cuts)
 def test_kernels(case, cut):
     """Forward and both adjoints are what plain sums give, whatever the tiles, the blocks and the layout."""

@@ -1,6 +1,5 @@
 """The fully connected layer on the host: its definition in float64, however it is cut, and bits that stay."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,13 +17,6 @@ SHAPES = {
     "cut by rows": (2 * on_host.ROWS + 100, 300, 200),
     "several pieces in a task": (17 * on_host.ROWS, 20, 30),
 }
-
-
-@pytest.fixture(autouse=True)
-def _threads_put_back() -> Iterator[None]:
-    before = threads.get_num_threads()
-    yield
-    threads.set_num_threads(before)
 
 
 def arrays(shape: str) -> list[Array]:

@@ -1,6 +1,5 @@
 """Products on the host: equal to NumPy's, and the same bits for any number of threads."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,13 +11,6 @@ from minitorch.cpu.matmul import matmul
 from minitorch.cpu.onednn import gemm, library
 
 Array = np.ndarray[Any, Any]
-
-
-@pytest.fixture(autouse=True)
-def _threads_put_back() -> Iterator[None]:
-    before = threads.get_num_threads()
-    yield
-    threads.set_num_threads(before)
 
 
 def normal(*shape: int, dtype: Any = np.float32) -> Array:

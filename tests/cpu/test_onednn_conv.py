@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from test_conv_kernels import convolutions, weighted_sum
 
 import minitorch
@@ -55,7 +55,6 @@ def _forgotten_plans():
     by_onednn._plan.cache_clear()
 
 
-@settings(deadline=None)
 @given(convolutions())
 def test_any_geometry(case):
     """Where oneDNN takes a convolution, of whatever sizes, it gives what plain sums do."""

@@ -62,7 +62,7 @@ def test_derivatives(shape, train, device):
         directional_check(lambda *args: F.batch_norm(*args, mean.copy(), var.copy(), eps=0.1), [x, gamma, beta])
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(2, 9), st.integers(1, 5), st.none() | st.tuples(st.integers(1, 6), st.integers(1, 6)), st.booleans())
 def test_as_pytorch(n, channels, size, train):
     """Output, gradients and running averages in float32 equal PyTorch's, to 1e-5 of the largest of each."""

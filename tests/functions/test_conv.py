@@ -62,7 +62,7 @@ def compare(y, inputs, torch_y, torch_inputs, torch):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * max(1.0, np.abs(b).max()))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     st.integers(1, 4), st.sampled_from([1, 2, 3]), st.integers(1, 6), st.integers(1, 6), pairs(1, 14),
     pairs(1, 4), pairs(1, 3), pairs(0, 3), pairs(1, 2), st.booleans(),
@@ -80,7 +80,7 @@ def test_conv2d_as_pytorch(n, groups, channels, out, size, kernel, stride, pad, 
     compare(y, ours, torch_y, theirs, torch)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     st.integers(1, 3), st.integers(1, 5), st.integers(1, 5), pairs(1, 8), pairs(1, 4), pairs(1, 3), pairs(0, 2),
     pairs(0, 2),

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import minitorch.functions as F
@@ -60,7 +60,6 @@ def random_subscripts(draw):
     return ",".join(terms) + draw(st.sampled_from(["", "->" + "".join(output)]))
 
 
-@settings(deadline=None)
 @given(random_subscripts())
 def test_random_subscripts_like_numpy(subscripts):
     """Whatever the letters, the result is NumPy's."""

@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 import minitorch.functions as F
 from minitorch import Variable
 
-few = settings(max_examples=60, deadline=None)
+few = settings(max_examples=60)
 
 
 def arrived(shape, places, values):

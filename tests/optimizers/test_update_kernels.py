@@ -1,7 +1,7 @@
 """The kernels of the host: the same numbers as the rules, in blocks, on any number of threads, without denormals."""
 
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -48,14 +48,6 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(update, "BLOCK", 8)
 
 
-@pytest.fixture
-def thread_setting() -> Iterator[None]:
-    """Put the number of threads back."""
-    before = threads.get_num_threads()
-    yield
-    threads.set_num_threads(before)
-
-
 @pytest.mark.parametrize("shape", [(), (0,), (7,), (8,), (9,), (3, 50), (50, 3), (2, 3, 4, 5), (1, 30)])
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.usefixtures("small_blocks")
@@ -98,7 +90,7 @@ def test_strides_do_not_matter(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.usefixtures("small_blocks", "thread_setting")
+@pytest.mark.usefixtures("small_blocks")
 def test_every_number_of_threads_gives_the_same_bits(name: str) -> None:
     """One, two and five threads give the same bits."""
     results = []
@@ -127,7 +119,6 @@ def test_small_blocks_cover_everything_once(block: int, rows: int, columns: int)
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.usefixtures("thread_setting")
 def test_no_memory_of_the_size_of_a_parameter(name: str) -> None:
     """An update of a large Parameter takes no new memory, once there is a block of scratch memory."""
     threads.set_num_threads(1)  # another thread may get its block late

@@ -156,7 +156,7 @@ def test_large_file_with_random_damage(large):
             verify(path)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_several_kinds_of_damage_at_once(small, data):
     """Cutting out, overwriting and inserting pieces is found, or changes nothing."""
@@ -168,7 +168,7 @@ def test_several_kinds_of_damage_at_once(small, data):
     outcome(path, bytes(damaged), expected)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(content=st.binary(max_size=300) | st.binary(max_size=300).map(lambda b: len(b).to_bytes(8, "little") + b))
 def test_random_bytes(small, content):
     """Random bytes, also behind a fitting length of the header, are no file."""
@@ -259,7 +259,7 @@ def test_meta_that_is_no_tree(tmp_path, text, why):
             f(path)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     header=st.dictionaries(
         st.sampled_from(["__metadata__", "a", "b", "é"]),

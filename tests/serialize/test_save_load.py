@@ -55,7 +55,7 @@ json_trees = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(arrays=st.dictionaries(names, any_array(), max_size=5), meta=st.dictionaries(st.text(max_size=4), json_trees))
 def test_round_trip_is_exact(tmp_path_factory, arrays, meta):
     """Any arrays and any JSON come back bit for bit, in arrays that are writable, native and nobody else's."""

@@ -182,7 +182,7 @@ def changed(value, at, new):
     return copy
 
 
-@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_state_of_another_form_is_refused(tree, data):
     """Any value replaced, with a checksum that fits: it loads, or the error is ours and names the file."""
@@ -192,7 +192,7 @@ def test_a_state_of_another_form_is_refused(tree, data):
     read(path)
 
 
-@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_arrays_of_another_form_are_refused(tree, data):
     """Arrays renamed, left out, of other shapes and types: it loads, or the error is ours and names the file."""
@@ -210,7 +210,7 @@ def test_arrays_of_another_form_are_refused(tree, data):
     read(path)
 
 
-@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=200), announce=st.booleans())
 def test_random_bytes_are_refused(tree, content, announce):
     """With or without a length in front that fits."""
@@ -219,7 +219,7 @@ def test_random_bytes_are_refused(tree, content, announce):
     assert not read(path)
 
 
-@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_mutated_files_are_refused_or_the_same(run, tree, data):
     """Pieces cut out, doubled and overwritten: nothing but the file itself is loaded."""
