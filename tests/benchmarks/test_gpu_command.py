@@ -83,7 +83,7 @@ def test_the_table_comes_also_where_the_command_is_ended(tmp_path):
         while process.poll() is None and not (lines.exists() and '"training"' in lines.read_text()):
             time.sleep(0.05)
         process.terminate()
-        said, _ = process.communicate(timeout=30)
+        said, _ = process.communicate(timeout=60)
     assert process.returncode == 143
     assert said.startswith("# On a GPU")
     assert "| a, tiny | minitorch, eager |" in said

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,39 +18,38 @@ from minitorch.cpu.blocks import in_blocks
 from minitorch.errors import ConfigError
 
 
-@pytest.fixture(autouse=True)
-def _same_threads():
-    """Each test leaves the number of threads as it was."""
-    ours, theirs = threads.get_num_threads(), blas.get_num_threads()
-    yield
-    threads.set_num_threads(ours)
-    if theirs is not None:
-        blas.set_num_threads(theirs)
-
-
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a signal after a time")
-def test_an_interrupt_waits_for_the_tasks_under_way():
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs a signal to a thread")
+def test_an_interrupt_waits_for_the_tasks_under_way(monkeypatch):
     """Who catches the exception of a signal's handler finds nobody writing any more."""
-    main, begun, done = threading.current_thread(), threading.Barrier(2), []
+    main, begun, waiting, done = threading.current_thread(), threading.Barrier(2), threading.Event(), []
+
+    class Job(threads._Job):
+        """Tells when its caller begins to wait for it."""
+
+        def wait(self):
+            lock = self.done
+            self.done = SimpleNamespace(acquire=lambda: waiting.set() or lock.acquire(), release=lock.release)
+            super().wait()
 
     def task(i):
-        begun.wait(10)
+        begun.wait(30)
         if threading.current_thread() is not main:
-            time.sleep(0.5)
+            waiting.wait(30)
+            signal.pthread_kill(main.ident, signal.SIGALRM)
+            time.sleep(0.1)
         done.append(i)
 
     def interrupt(*args):
         raise InterruptedError
 
+    monkeypatch.setattr(threads, "_Job", Job)
     before = signal.signal(signal.SIGALRM, interrupt)
     minitorch.set_num_threads(2)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.2)
         with pytest.raises(InterruptedError):
             threads.parallel(task, 2)
         assert len(done) == 2
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 
 
@@ -71,7 +71,7 @@ def test_every_task_runs_once(n, count):
 def test_tasks_run_at_the_same_time():
     """With two threads, two tasks are under way at once."""
     minitorch.set_num_threads(2)
-    both = threading.Barrier(2, timeout=30)
+    both = threading.Barrier(2, timeout=60)
     threads.parallel(lambda i: both.wait(), 2)
 
 
@@ -90,7 +90,7 @@ def test_a_task_may_call_parallel():
 def test_tasks_see_the_callers_choice_of_onednn():
     """A task computes by oneDNN or not as its caller has said, whichever thread it runs on."""
     minitorch.set_num_threads(3)
-    barrier = threading.Barrier(3, timeout=10)  # so that each thread gets one task
+    barrier = threading.Barrier(3, timeout=60)  # so that each thread gets one task
 
     def task(i):
         seen.append(Config.use_onednn)

@@ -43,6 +43,7 @@ def test_two_of_a_class_have_rows_of_their_own_and_so_has_the_trainer():
     assert names <= set(rows(run))
 
 
+@pytest.mark.usefixtures("clock")
 def test_the_time_of_a_hook_is_on_its_row():
     """A hook that sleeps has at least that on its row, and the table begins with it."""
     run = trainer(at("on_batch_end", lambda *given: time.sleep(0.002)), EpochTimer())
@@ -113,6 +114,7 @@ def test_the_summary_of_the_run_tells_the_share(capsys):
     assert re.search(r"^  ConsoleLogger\.on_epoch_end +1 calls ", run.explain(), re.M)
 
 
+@pytest.mark.usefixtures("clock")
 def test_the_summary_counts_what_others_do_at_the_end(capsys):
     """A callback that takes its time in `on_fit_end`, as a report does, is in the share of the last line."""
     slow = at("on_fit_end", lambda *given: time.sleep(0.3), phase=Phase.CHECKPOINT)

@@ -11,6 +11,7 @@ from minitorch import Callback, Trainer
 from minitorch.trainer import Phase
 from minitorch.trainer.callbacks import DevicePlacement, GradientAccumulation, StepBudget, ThroughputMonitor
 
+pytestmark = pytest.mark.usefixtures("clock")
 SLEEP = 0.003
 
 
