@@ -13,7 +13,7 @@ from minitorch import Callback, DataLoader, Layer, Parameter, Variable, foreign,
 from minitorch import functions as F
 from minitorch import layers as L
 from minitorch.datasets import MNIST, Spiral
-from minitorch.errors import ConfigError, DTypeError
+from minitorch.errors import ConfigError, DTypeError, ShapeError
 from minitorch.optimizers import SGD, Adam, AdamW, Optimizer
 from minitorch.trainer import callbacks
 from minitorch.trainer.callbacks import Checkpoint, EarlyStopping, GradientClipping
@@ -122,15 +122,56 @@ VALUES = [
         "Conv2d: nobias is 1; it must be True or False. Conv2d(out_channels, kernel_size, stride, pad) takes the "
         "channels of the input from the first batch, or as in_channels=...",
     ),
+    (
+        lambda: L.Conv2d(1, 16, 3)(np.zeros((2, 1, 12, 12), np.float32)),
+        UserWarning,
+        "Conv2d(1, 16, 3) makes kernels of 16x16 pixels, and moves them by 3; the order is Conv2d(out_channels, "
+        "kernel_size, stride, pad). For 1 channels in and 16 out write Conv2d(16, 3); if 16x16 is meant, "
+        "kernel_size=(16, 16)",
+    ),
+    (
+        lambda: L.Conv2d(1, 6, 5)(np.zeros((2, 1, 5, 5), np.float32)),
+        ShapeError,
+        "Conv2d: a kernel of (6, 6) reaches over (6, 6) pixels and is larger than the images of x (2, 1, 5, 5) with "
+        "pad (0, 0); use more pad, a smaller kernel or larger images; the order is Conv2d(out_channels, kernel_size, "
+        "stride, pad)",
+    ),
+    (
+        lambda: L.LSTM(10, 32)(np.zeros((4, 10), np.float32)),
+        ShapeError,
+        "LSTM: x has shape (4, 10), and in_size is 32; the order is LSTM(hidden_size, in_size), and in_size may be "
+        "left out",
+    ),
+    (
+        lambda: L.LSTM(10, 32).sequence(np.zeros((7, 4, 10), np.float32)),
+        ShapeError,
+        "LSTM: x has shape (7, 4, 10), and in_size is 32; the order is LSTM(hidden_size, in_size), and in_size may be "
+        "left out",
+    ),
+    (
+        lambda: L.BatchNorm(64),
+        ConfigError,
+        "BatchNorm: decay 64 must be from 0 to 1, and eps 2e-05 not negative; BatchNorm(decay, eps) takes the number "
+        "of channels from the first batch",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("make", "error", "text"), VALUES)
 def test_arguments_in_the_order_of_other_frameworks_are_told(make, error, text):
-    """What PyTorch takes at that place is refused, with what is to be given here."""
+    """What PyTorch takes at that place is refused, or warned of where it could be meant, with what to give here."""
     with pytest.raises(error) as info:
         make()
     assert str(info.value) == text
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(64, 3, 1, 1), (64, 7, 2, 3), (32, 8, 4), (96, 11, 4), (768, 16, 16), (64, 31, 1, 15), (1, (16, 16), 3)],
+)
+def test_kernels_that_are_meant_are_made_without_a_word(arguments):
+    """Those of VGG, ResNet, DQN, AlexNet, of patches, of large kernels, and one that is said to be meant."""
+    L.Conv2d(*arguments)
 
 
 ATTRIBUTES = [

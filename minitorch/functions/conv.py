@@ -138,15 +138,15 @@ def col2im(
     return column_ops.col2im(col, window=window, size=size)
 
 
-def check_fit(who: str, x: Variable, window: Window) -> None:
-    """Raise ShapeError unless `x` is a batch of images in which the window has a place."""
+def check_fit(who: str, x: Variable, window: Window, hint: str = "") -> None:
+    """Raise ShapeError unless `x` is a batch of images in which the window has a place; `hint` ends the message."""
     if x.ndim != 4:
         remedy = "; for one image use x[None]" if x.ndim == 3 else ""
         raise ShapeError(f"{who}: x has shape {x.shape}; images are (N, C, H, W){remedy}")
     if min(window.positions(x.shape[2:])) < 1:
         raise ShapeError(
             f"{who}: a kernel of {window.kernel} reaches over {window.reach} pixels and is larger than the images of x "
-            f"{x.shape} with pad {window.pad}; use more pad, a smaller kernel or larger images"
+            f"{x.shape} with pad {window.pad}; use more pad, a smaller kernel or larger images{hint}"
         )
 
 

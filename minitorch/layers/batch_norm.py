@@ -28,7 +28,10 @@ class BatchNorm(Layer):
     def __init__(self, decay: float = 0.9, eps: float = 2e-5, dtype: Any = np.float32) -> None:
         super().__init__()
         if not 0 <= decay <= 1 or eps < 0:
-            raise ConfigError(f"BatchNorm: decay {decay!r} must be from 0 to 1, and eps {eps!r} not negative")
+            raise ConfigError(
+                f"BatchNorm: decay {decay!r} must be from 0 to 1, and eps {eps!r} not negative; BatchNorm(decay, eps) "
+                "takes the number of channels from the first batch"
+            )
         self.decay = decay
         self.eps = eps
         self.avg_mean = Parameter(None, name="avg_mean", requires_grad=False, shape=(None,), dtype=dtype)

@@ -9,9 +9,13 @@ from minitorch import functions as F
 from minitorch import random
 from minitorch.cpu.window import Window
 from minitorch.errors import ConfigError, ShapeError
-from minitorch.functions.conv import Size
+from minitorch.functions.conv import Size, check_fit
 from minitorch.layers.layer import Layer
 from minitorch.variable import Parameter, Variable, as_variable
+from minitorch.warning import warn
+
+ORDER = "Conv2d(out_channels, kernel_size, stride, pad)"
+LARGE = 12  # pixels of a kernel that is doubted
 
 
 class _Kernels(Layer):
@@ -108,6 +112,8 @@ class Conv2d(_Kernels):
         gain: the deviation with which W starts is `gain / sqrt(inputs of a pixel)`. With sqrt(2) the variance stays as
             it is through a deep stack of convolutions and `relu` (He et al., ICCV 2015).
 
+    The order of arguments is DeZero's; what looks like PyTorch's, `Conv2d(1, 16, 3)`, gets a warning.
+
     Raises:
         ConfigError: a size is too small, `nobias` neither True nor False, or `groups` does not divide the channels.
     """
@@ -128,15 +134,29 @@ class Conv2d(_Kernels):
     ) -> None:
         window = Window.of("Conv2d", kernel_size, stride, pad, dilation)
         super().__init__(out_channels, window, nobias, dtype, in_channels, groups, gain)
+        _doubt_order(out_channels, kernel_size, stride)
 
     def _kernel_shape(self, in_channels: int | None) -> tuple[int | None, ...]:
         return self.out_channels, in_channels and in_channels // self.groups, *self.window.kernel
 
     def forward(self, x: Any) -> Variable:
         """(N, in_channels, H, W) -> (N, out_channels, OH, OW)."""
+        first = self.W.data is None
         self._size(x)
+        if first:
+            check_fit("Conv2d", as_variable(x), self.window, f"; the order is {ORDER}")
         w = self.window
         return F.conv2d(x, self.W, self.b, w.stride, w.pad, w.dilation, self.groups)
+
+
+def _doubt_order(out_channels: int, size: Size, stride: Size) -> None:
+    """Warn where PyTorch's order is the likelier one: a large kernel is moved by one pixel, or by its own size."""
+    if isinstance(size, int) and isinstance(stride, int) and size >= LARGE and stride not in (1, size):
+        warn(
+            f"Conv2d({out_channels}, {size}, {stride}) makes kernels of {size}x{size} pixels, and moves them by "
+            f"{stride}; the order is {ORDER}. For {out_channels} channels in and {size} out write Conv2d({size}, "
+            f"{stride}); if {size}x{size} is meant, kernel_size=({size}, {size})"
+        )
 
 
 class Deconv2d(_Kernels):

@@ -75,6 +75,7 @@ class Recurrent(Layer):
                 f"{type(self).__name__}: x has shape {x.shape}; wanted a batch at one time step, (N, in_size)"
             )
         self._check_batch(len(x))
+        self._check_features(x)
         return self.x2h(x)  # type: ignore[no-any-return]
 
     def _check_batch(self, size: int) -> None:
@@ -82,6 +83,14 @@ class Recurrent(Layer):
             raise ShapeError(
                 f"{type(self).__name__}: the state is of a batch of {len(self.h)}, x has {size}; call reset_state() "
                 "before a batch of other sequences"
+            )
+
+    def _check_features(self, x: Variable) -> None:
+        if self.x2h.W.data is not None and x.shape[-1] != self.x2h.W.shape[0]:
+            who = type(self).__name__
+            raise ShapeError(
+                f"{who}: x has shape {x.shape}, and in_size is {self.x2h.W.shape[0]}; the order is {who}(hidden_size, "
+                "in_size), and in_size may be left out"
             )
 
     def _before(self, state: Variable | None, size: int) -> Any:
@@ -167,6 +176,7 @@ class LSTM(Recurrent):
         if x.ndim != 3 or not len(x):
             raise ShapeError(f"LSTM.sequence: x has shape {x.shape}; wanted (T, N, in_size) with at least one step")
         self._check_batch(x.shape[1])
+        self._check_features(x)
         self.x2h.size_from(x)
         h, c = self._before(self.h, x.shape[1]), self._before(self.c, x.shape[1])
         states = lstm_sequence(x, self.x2h.W, self.x2h.b, h, c, self.h2h.W)
