@@ -28,7 +28,7 @@ from minitorch.trainer.callbacks import (
 Array = np.ndarray[Any, Any]
 
 WORK = {"50 µs of work a step": 50e-6, "500 µs of work a step": 500e-6, "5 ms of work a step": 5e-3}
-BLOCK = 20  # steps after which the loop and the Trainer change places
+BLOCK = 10  # steps after which the loop and the Trainer change places
 BATCH = 8
 LR = 0.01
 
@@ -42,16 +42,19 @@ class Job:
         seconds: of work in each.
         convert: of a NumPy array, to what the framework computes with.
         pause: called before each block of steps, when others have their turn.
+        blocks: for each block the seconds between the work of one step and the next, each with whether the system gave
+            the processor to somebody else meanwhile, or in the work before: then the caches are those of others.
     """
 
     steps: int
     seconds: float
     convert: Callable[[Array], Any] = lambda array: array
     pause: Callable[[], object] = lambda: None
-    blocks: list[list[float]] = attrs.field(factory=list, repr=False)
+    blocks: list[list[tuple[float, bool]]] = attrs.field(factory=list, repr=False)
     _memory: Array = attrs.field(factory=lambda: np.ones((64, 1 << 14), np.float32), repr=False)
     _at: int = 0
     _ended: float | None = None
+    _switches: int = 0
 
     def __len__(self) -> int:
         return self.steps
@@ -70,8 +73,10 @@ class Job:
     def work(self) -> None:
         """Go through 4 MiB of memory until the time is over; a step calls this once, between forward and backward."""
         begun = perf_counter()
+        switches = context_switches()
         if self._ended is not None:
-            self.blocks[-1].append(begun - self._ended)
+            self.blocks[-1].append((begun - self._ended, switches != self._switches))
+        self._switches = switches
         end = begun + self.seconds
         while perf_counter() < end:
             self._memory[self._at] *= 1.0
@@ -79,10 +84,28 @@ class Job:
         self._ended = perf_counter()
 
 
+def context_switches() -> int:
+    """How often the processor was taken from this process, or given away by it; 0 on Windows."""
+    try:
+        import resource
+    except ImportError:
+        return 0
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_nvcsw + usage.ru_nivcsw
+
+
+def undisturbed(*jobs: Job) -> list[tuple[list[float], ...]]:
+    """Block by block the seconds of the undisturbed steps of each job; of all steps, where no block has any of each."""
+    blocks = list(zip(*[job.blocks for job in jobs], strict=True))
+    quiet = [tuple([seconds for seconds, disturbed in part if not disturbed] for part in block) for block in blocks]
+    found = [block for block in quiet if all(block)]
+    every = [tuple([seconds for seconds, _ in part] for part in block) for block in blocks]
+    return found or [block for block in every if all(block)]
+
+
 def difference(job: Job, other: Job) -> float:
     """How much longer it is from one step's work to the next's: the median over blocks of differences of medians."""
-    pairs = zip(job.blocks, other.blocks, strict=True)
-    return statistics.median([statistics.median(a) - statistics.median(b) for a, b in pairs if a and b])
+    return statistics.median([statistics.median(a) - statistics.median(b) for a, b in undisturbed(job, other)])
 
 
 def race_overhead(
@@ -161,6 +184,17 @@ def with_minitorch(race: Race, *, callbacks: Callable[[Path], list[Callback]], *
     race_overhead(race, sizes, minitorch_loop, partial(minitorch_trainer, callbacks=callbacks))
 
 
+def with_the_loop_itself(race: Race, **sizes: int) -> None:
+    race.start()
+    for _ in range(race.rounds):
+        gaps, losses = {}, []
+        for (name, seconds), steps in zip(WORK.items(), sizes.values(), strict=True):
+            loop = Job(steps, seconds)
+            losses += [list(minitorch_loop(loop))[-1] / (BATCH * steps)] * 2
+            gaps[name] = statistics.median([statistics.median(block) for (block,) in undisturbed(loop)])
+        race.lap(losses, seconds=gaps)
+
+
 # ---- Lightning
 
 
@@ -233,6 +267,7 @@ def with_lightning(race: Race, *, extras: bool, **sizes: int) -> None:
 
 
 BARE, FULL = "minitorch Trainer, bare", "minitorch Trainer, six callbacks"
+BY_HAND = "by hand with minitorch: all of a step but its work"
 LIGHTNING, LIGHTNING_FULL = "Lightning Trainer, bare", "Lightning Trainer, bar, logger and checkpoint"
 
 WORKLOAD = Workload(
@@ -242,19 +277,22 @@ WORKLOAD = Workload(
         f"in the same process, in turns of {BLOCK} steps. A step trains a linear model of 4 inputs; between its "
         "forward and its backward stands work of 50 µs, 500 µs or 5 ms, which goes through 4 MiB of memory and so "
         "empties the caches. Measured is the time from one step's work to the next one's: the median over all turns "
-        "of the differences of their medians, so that what else the machine does counts for little. What happens once "
-        "in a log interval, an epoch or a run does not count. Bare is `callbacks=[]`, and in Lightning everything "
-        "off. The six callbacks are EpochTimer, ThroughputMonitor, ProgressBar (drawn), ConsoleLogger, JSONLLogger and "
-        "Checkpoint (asked in each step, due after a minute). The losses are compared."
+        "of the differences of their medians, so that what else the machine does counts for little. Steps in which the "
+        "system gave the processor to another process do not count, on either side. What happens once in a log "
+        "interval, an epoch or a run does not count. Bare is `callbacks=[]`, and in Lightning everything off. The six "
+        "callbacks are EpochTimer, ThroughputMonitor, ProgressBar (drawn), ConsoleLogger, JSONLLogger and Checkpoint "
+        "(asked in each step, due after a minute). What the loop by hand takes itself stands beside them: the longer "
+        "the work, the colder the caches after it, for both alike. The losses are compared."
     ),
     contestants=(
         Contestant(BARE, partial(with_minitorch, callbacks=lambda folder: [])),
         Contestant(FULL, partial(with_minitorch, callbacks=six_callbacks)),
+        Contestant(BY_HAND, with_the_loop_itself),
         Contestant(LIGHTNING, partial(with_lightning, extras=False), ("lightning", "torch")),
         Contestant(LIGHTNING_FULL, partial(with_lightning, extras=True), ("lightning", "torch")),
     ),
     reference=BARE,
-    sizes={"short": 1000, "middle": 500, "long": 100},
+    sizes={"short": 1000, "middle": 500, "long": 400},
     quick={"short": 2 * BLOCK, "middle": 2 * BLOCK, "long": BLOCK},
     unit="µs",
     targets=tuple(

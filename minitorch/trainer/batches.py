@@ -13,7 +13,7 @@ from minitorch.resident import LaterBatch
 from minitorch.trainer.loaders import SCALARS, begun, empty
 from minitorch.variable import Variable
 
-SEQUENCES = (tuple, list)  # a union would be made anew at each use
+SEQUENCES, ARRAYS = (tuple, list), (np.ndarray, Variable)  # a union would be made anew at each use
 
 
 def of_epoch(loader: Any, epoch: int, start: int, limit: int | None = None) -> Iterator[tuple[Any, bool]]:
@@ -83,14 +83,14 @@ def gathered(batch: Any) -> Any:
 
 def size(batch: Any) -> int:
     """The number of samples: the length of the first array in `batch`."""
-    if isinstance(batch, LaterBatch):
-        return len(batch)
     first = batch
     while True:
         if isinstance(first, SEQUENCES) and first:  # what it is most often comes first
             first = first[0]
-        elif is_array(first) or isinstance(first, Variable):
+        elif isinstance(first, ARRAYS) or is_array(first):
             return len(first) if first.ndim else 1
+        elif isinstance(first, LaterBatch):
+            return len(first)
         elif isinstance(first, Mapping) and first:
             first = next(iter(first.values()))
         else:

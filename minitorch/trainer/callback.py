@@ -156,6 +156,8 @@ class Callback:
             repeated. Numbers that such a hook needs, and that differ between steps, it reads from `step_numbers`.
             For `on_batch_start`, `on_batch_end` or `on_checkpoint` each step is launched by itself, and the batch is
             made before it. A callback whose hooks look at `outputs.metrics` and count, and no more, says `()`.
+        at_log_interval: whether its `on_batch_end` is called only for the batch that ends a log interval, which has
+            `outputs.metrics`; so it costs the others nothing.
         logs: names of the metrics that its hooks log or add, where it says so: a misspelled `monitor` is then found
             before the first step.
         first_in: hooks in which it comes before all other callbacks, whatever its phase.
@@ -167,6 +169,7 @@ class Callback:
     needs_host: ClassVar[tuple[str, ...]] = (
         "on_batch_start", "on_after_backward", "on_after_update", "on_batch_end", "on_checkpoint",
     )  # fmt: skip
+    at_log_interval: ClassVar[bool] = False
     logs: ClassVar[tuple[str, ...]] = ()
     first_in: ClassVar[tuple[str, ...]] = ()
     last_in: ClassVar[tuple[str, ...]] = ()
@@ -257,6 +260,10 @@ class HookLists:
 
     No function is bound to the Trainer itself, so that it is freed, with all its model holds, when its last user goes.
 
+    Attributes:
+        batch_start: by stage, those of `on_batch_start` that are called for its batches.
+        batch_end: those of `on_batch_end` that are called for each batch, also where no log interval ends.
+
     Raises:
         ConfigError: something among `callbacks` is none.
         HookError: a hook cannot be called with its arguments, or is an attribute of the Trainer itself.
@@ -277,6 +284,10 @@ class HookLists:
                     stage: [call for call, wanted in zip(calls, stages, strict=True) if stage in wanted]
                     for stage in STAGES
                 }
+            elif hook == "on_batch_end":
+                self.batch_end = [
+                    c for c, who in zip(calls, users, strict=True) if who is trainer or not who.at_log_interval
+                ]
         self.bill = Bill(rows)
 
     if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from minitorch.errors import ConfigError
+from minitorch.foreign import Missing
 
 _DATA = "give loaders to fit(train_loader, validation)"
 _EVALUATE = "call evaluate(loader)"
@@ -82,20 +83,14 @@ ARGUMENTS = SET | {
 }
 
 
-class ForeignName:
-    """An attribute that may not be set; to read it says what to use too, by the `__getattr__` of its owner."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __get__(self, owner: Any, cls: type | None = None) -> Any:
-        raise AttributeError(self.name)
+class ForeignName(Missing):
+    """An attribute that may not be set either."""
 
     def __set__(self, owner: Any, value: Any) -> None:
-        raise ConfigError(f"{type(owner).__name__}: to set {self.name} does nothing; {SET[self.name]}")
+        raise ConfigError(f"{type(owner).__name__}: to set {self.name} does nothing; {self.remedy}")
 
 
 def refuse_setting(cls: type) -> None:
     """Have instances of `cls`, and of subclasses that do not define them, refuse what would change nothing."""
-    for name in SET:
-        setattr(cls, name, ForeignName(name))
+    for name, remedy in SET.items():
+        setattr(cls, name, ForeignName(name, remedy))

@@ -97,9 +97,10 @@ class Loop:
         if trainer.log_every.due(state, self.logged):
             self.logged = state.elapsed
             metrics = EpochMetrics(check_finite(means.end_interval(), trainer))
-        if hooks.on_batch_end:
+        ended = hooks.batch_end if metrics is None else hooks.on_batch_end
+        if ended:
             outputs = StepOutputs(loss, size, metrics)
-            for hook in hooks.on_batch_end:
+            for hook in ended:
                 hook(trainer, outputs)
         means.size = 0
 

@@ -117,8 +117,8 @@ class RunningMeans:
     def _settle(self) -> None:
         """Add up what waits on the host, in the order in which it came."""
         waiting, self._waiting = self._waiting, []
-        for name, value, size in waiting:
-            for totals, counts in zip(self._totals, self._counts, strict=True):
+        for totals, counts in zip(self._totals, self._counts, strict=True):
+            for name, value, size in waiting:
                 totals[name] = totals.get(name, 0.0) + value * size
                 counts[name] = counts.get(name, 0.0) + size
 

@@ -8,6 +8,7 @@ from minitorch import random
 from minitorch.autograd.backward import ones_like
 from minitorch.autograd.primitive import describe
 from minitorch.errors import ConfigError, DTypeError, GraphError, ShapeError
+from minitorch.foreign import tells_attributes
 from minitorch.layers import Layer
 from minitorch.models import Model
 from minitorch.optimizers import Optimizer
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 UNSCALED = 1.0
 
 
+@tells_attributes(READ | {"stage": "begin its __init__ with super().__init__(model, optimizer, ...)"})
 class Steps:
     """What a Trainer computes on a batch: the base of Trainer, whose subclasses override it; `train_step` calls it."""
 
@@ -89,16 +91,6 @@ class Steps:
             name = name.removeprefix("val_")
             self.means.has_own_loss |= name == "loss"
         self.means.add(name, value.data if isinstance(value, Variable) else value)
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            cls = type(self).__name__
-            begun = "hooks" in vars(self)
-            remedy = f"; {READ[name]}" if name in READ else ""
-            if not begun:
-                remedy = f"; begin {cls}.__init__ with super().__init__(model, optimizer, ...)"
-            raise AttributeError(f"{cls!r} object has no attribute {name!r}{remedy}", name=name, obj=self)
 
 
 refuse_setting(Steps)

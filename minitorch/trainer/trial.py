@@ -63,6 +63,7 @@ def of_steps(hooks: HookLists) -> HookLists:
     for name in HOOKS:
         if name != "on_after_backward":
             setattr(some, name, [])
+    some.batch_end = []
     return some
 
 

@@ -119,6 +119,18 @@ def test_a_hook_that_nobody_overrides_is_an_empty_list():
     assert list(bare.hooks.batch_start.values()) == [[], [], []]
 
 
+def test_what_acts_at_log_intervals_is_called_only_there():
+    """`at_log_interval` spares a callback, and the run, the batches between; others and the Trainer hear of each."""
+    heard = []
+    seldom = at("on_batch_end", lambda run, outputs: heard.append(("seldom", run.state.step, outputs.metrics is None)))
+    type(seldom).at_log_interval = True
+    often = at("on_batch_end", lambda run, outputs: heard.append(("often", run.state.step, outputs.metrics is None)))
+    run = trainer(seldom, often, log_every=Every(steps=2))
+    result = run.fit(batches(3), epochs=1)
+    assert heard == [("often", 1, True), ("seldom", 2, False), ("often", 2, False), ("often", 3, True)]
+    assert [row.calls for row in result.bill.rows] == [1, 3]
+
+
 def test_an_inherited_hook_is_called():
     """A hook written in a base class counts, also through a mixin."""
     heard = []

@@ -366,7 +366,7 @@ def test_a_trainer_whose_init_was_forgotten_says_what_is_missing():
         def __init__(self):
             self.model = MLP((8, 3))
 
-    remedy = r"begin Mine\.__init__ with super\(\)\.__init__\(model, optimizer, \.\.\.\)$"
+    remedy = r"begin its __init__ with super\(\)\.__init__\(model, optimizer, \.\.\.\)$"
     with pytest.raises(AttributeError, match=rf"^'Mine' object has no attribute 'stage'; {remedy}"):
         Mine().fit(batches(), epochs=1)
     with pytest.raises(AttributeError, match=r"^'Trainer' object has no attribute 'nothing'$"):

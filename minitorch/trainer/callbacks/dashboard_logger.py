@@ -19,6 +19,7 @@ class DashboardLogger(Callback, ABC):
 
     phase = Phase.LOG
     needs_host = ()
+    at_log_interval = True
 
     @abstractmethod
     def _send(self, step: int, values: dict[str, float]) -> None:
@@ -29,9 +30,9 @@ class DashboardLogger(Callback, ABC):
         """Finish, if begun: the run is "completed", "stopped", "interrupted", "terminated" or "failed"."""
 
     def on_batch_end(self, trainer: "Trainer", outputs: "StepOutputs") -> None:
-        """Send the means of a log interval where this step ends one."""
-        if outputs.metrics is not None:
-            self._send(trainer.state.step, _under("step", outputs.metrics))
+        """Send the means of the log interval."""
+        assert outputs.metrics is not None
+        self._send(trainer.state.step, _under("step", outputs.metrics))
 
     def on_epoch_end(self, trainer: "Trainer", metrics: dict[str, float]) -> None:
         """Send the metrics and timings of the epoch."""

@@ -26,6 +26,7 @@ class LearningRate(Callback, ABC):
 
     phase = Phase.CONTROL
     needs_host = ()
+    at_log_interval = True
     logs = ("lr",)
 
     _bases: dict[str, float] = attrs.field(factory=dict, init=False, repr=False)  # by the name of each optimizer
@@ -60,8 +61,8 @@ class LearningRate(Callback, ABC):
 
     def on_batch_end(self, trainer: "Trainer", outputs: "StepOutputs") -> None:
         """Add the learning rate to the means of a log interval."""
-        if outputs.metrics is not None:
-            outputs.metrics.update(_rates(trainer))
+        assert outputs.metrics is not None
+        outputs.metrics.update(_rates(trainer))
 
     def on_epoch_end(self, trainer: "Trainer", metrics: dict[str, float]) -> None:
         """Add the learning rate to the metrics of the epoch."""

@@ -74,6 +74,7 @@ class NaNGuard(RunFiles):
     phase = Phase.DEVICE
     first_in = ("on_exception",)  # so that it does its work while MixedPrecision and others still do theirs
     needs_host = ()
+    at_log_interval = True
     patterns = ("nonfinite-step-*.safetensors",)
 
     finding: Finding | None = attrs.field(default=None, init=False, repr=False)
@@ -86,8 +87,7 @@ class NaNGuard(RunFiles):
 
     def on_batch_end(self, trainer: "Trainer", outputs: "StepOutputs") -> None:
         """Check the weights at the end of a log interval; the loop has checked the loss."""
-        if outputs.metrics is not None:
-            self._check(trainer)
+        self._check(trainer)
 
     def on_epoch_end(self, trainer: "Trainer", metrics: dict[str, float]) -> None:
         """Check the weights."""

@@ -137,6 +137,8 @@ class _Recorder:
         clocked.batch_start = {
             stage: [self._timed_hook(hook) for hook in calls] for stage, calls in hooks.batch_start.items()
         }
+        pairs = zip(hooks.on_batch_end, clocked.on_batch_end, strict=True)
+        clocked.batch_end = [timed for hook, timed in pairs if hook in hooks.batch_end]
         marks = (("on_batch_start", self._end_wait), ("on_after_backward", self._end_backward))
         for name, mark in marks:
             calls = clocked.batch_start["train"] if name == "on_batch_start" else getattr(clocked, name)

@@ -3,7 +3,6 @@
 import functools
 import time
 from collections.abc import Callable
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -26,7 +25,6 @@ PARTS = {
     "callbacks": "callbacks",
     "other": "validation and loop",
 }
-SECONDS = attrgetter("seconds")
 
 
 @attrs.define
@@ -92,10 +90,13 @@ class ThroughputMonitor(Callback):
 
     _budget: StepBudget = attrs.field(factory=StepBudget, init=False, repr=False)
     _own: dict[str, Any] = attrs.field(factory=dict, init=False, repr=False)
-    _at: float = attrs.field(default=0.0, init=False, repr=False)
+    _at: float = attrs.field(default=0.0, init=False, repr=False)  # when the step before was done
+    _rows: list[HookBill] = attrs.field(factory=list, init=False, repr=False)  # of the hooks between then and the step
+    _before: float = attrs.field(default=0.0, init=False, repr=False)  # what these had taken then
     _began: float = attrs.field(default=0.0, init=False, repr=False)
     _samples: int = attrs.field(default=0, init=False, repr=False)
-    _forward: float = attrs.field(default=0.0, init=False, repr=False)
+    _forward_ended: float = attrs.field(default=0.0, init=False, repr=False)
+    _update: float = attrs.field(default=0.0, init=False, repr=False)  # what that of this step took
     _epoch: tuple[float, int] = attrs.field(default=(0.0, 0), init=False, repr=False)
 
     @property
@@ -109,18 +110,18 @@ class ThroughputMonitor(Callback):
         self._began, self._samples = time.perf_counter(), trainer.state.samples
         for name in ("training_step", "optimizer_step", "stepper"):
             self._own[name] = vars(trainer).get(name)
-        usual: Any = trainer.stepper
-        trainer.training_step = self._timed_forward(trainer, trainer.training_step)  # type: ignore[method-assign,assignment]
+        trainer.training_step = self._timed_forward(trainer.training_step)  # type: ignore[method-assign,assignment]
         trainer.optimizer_step = self._timed_update(trainer.optimizer_step)  # type: ignore[method-assign]
         hooks = trainer.hooks
-        trainer.stepper = self._timed_step(usual, [*hooks.on_after_backward, *hooks.on_after_update])
+        inside = [*hooks.on_after_backward, *hooks.on_after_update]
+        self._rows = hooks.batch_start["train"]
+        trainer.stepper = self._timed_step(trainer.stepper, inside)
         self._own["timed"] = trainer.stepper
-        hooks.batch_start["train"].insert(0, Mark("ThroughputMonitor", "on_batch_start", self._waited))
         hooks.on_checkpoint.append(Mark("ThroughputMonitor", "on_checkpoint", self._done))
 
     def on_epoch_start(self, trainer: "Trainer") -> None:
         """Begin to count."""
-        self._at = time.perf_counter()
+        self._done(trainer)
         self._epoch = self._at, trainer.state.samples
 
     def on_epoch_end(self, trainer: "Trainer", metrics: dict[str, float]) -> None:
@@ -140,7 +141,7 @@ class ThroughputMonitor(Callback):
 
     def _complete(self, trainer: "Trainer") -> None:
         """What the bill of the callbacks says, and what is left."""
-        placed = sum([row.seconds for row in trainer.bill.rows if _places(row)], start=0.0)
+        placed = _seconds([row for row in trainer.bill.rows if _places(row)])
         budget = self._budget
         budget.samples = trainer.state.samples - self._samples
         budget.device, budget.callbacks = placed, trainer.bill.total() - placed
@@ -158,19 +159,14 @@ class ThroughputMonitor(Callback):
             if own[name] is not None:
                 vars(trainer)[name] = own[name]
 
-    def _waited(self, trainer: "Trainer", batch: Any) -> Any:
-        self._budget.data += time.perf_counter() - self._at
-        return batch
-
     def _done(self, trainer: "Trainer") -> None:
+        self._before = _seconds(self._rows)
         self._at = time.perf_counter()
 
-    def _timed_forward(self, trainer: "Trainer", step: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def _timed_forward(self, step: Callable[[Any], Any]) -> Callable[[Any], Any]:
         def timed(batch: Any) -> Any:
-            began = time.perf_counter()
             loss = step(batch)
-            if trainer.stage == "train":  # validation does the same step
-                self._forward += time.perf_counter() - began
+            self._forward_ended = time.perf_counter()  # it began with the step, or is one of validation
             return loss
 
         return timed
@@ -179,26 +175,35 @@ class ThroughputMonitor(Callback):
         def timed() -> None:
             began = time.perf_counter()
             update()
-            self._budget.update += time.perf_counter() - began
+            self._update = time.perf_counter() - began
 
         return timed
 
     def _timed_step(self, step: Any, inside: list[HookBill]) -> Any:
         @functools.wraps(step)
         def timed(trainer: "Trainer", batch: Any) -> Any:
-            budget = self._budget
-            known = budget.update + sum(map(SECONDS, inside))
-            self._forward, began = 0.0, time.perf_counter()
+            began = time.perf_counter()
+            waited = began - self._at - (_seconds(self._rows) - self._before)
+            billed = _seconds(inside)
+            self._forward_ended = self._update = 0.0
             loss = step(trainer, batch)
-            passed = time.perf_counter() - began - (budget.update + sum(map(SECONDS, inside)) - known)
-            if self._forward:
-                budget.forward += self._forward
-                budget.backward += passed - self._forward
+            passed = time.perf_counter() - began - self._update - (_seconds(inside) - billed)
+            budget = self._budget
+            budget.data += waited
+            budget.update += self._update
+            if self._forward_ended:
+                forward = self._forward_ended - began
+                budget.forward += forward
+                budget.backward += passed - forward
             else:
                 budget.replay += passed
             return loss
 
         return timed
+
+
+def _seconds(rows: list[HookBill]) -> float:
+    return sum([row.seconds for row in rows]) if rows else 0.0
 
 
 def _places(row: HookBill) -> bool:
