@@ -28,7 +28,8 @@ Shape = tuple[int, ...]
 WORKSPACE = 1 << 28  # bytes that an algorithm may take
 FLOAT, NCHW, CROSS_CORRELATION, DETERMINISTIC = 0, 0, 1, 1  # of cuDNN's enumerations
 MATH = {"fp32": 3, "tf32": 0, "fp16": 2}  # cudnnMathType_t: FMA alone, tensor cores, and with conversion to float16
-ALLOWED = {3: (3,), 0: (0, 3), 2: (0, 1, 2, 3)}  # what an algorithm may use where this is asked for
+ALLOWED = {3: (0, 3), 0: (0, 3), 2: (0, 1, 2, 3)}  # what an algorithm may say that it uses where this is asked for
+UNFIT = range(2000, 4000)  # cudnnStatus_t: what was asked for is wrong or not supported, and nothing was done
 CANDIDATES = 8  # that the heuristics name at most
 
 
@@ -82,7 +83,7 @@ class Descriptor:
             self._destroy(self.pointer)
 
 
-@attrs.frozen
+@attrs.define
 class Plan:
     """How one convolution is asked for.
 
@@ -91,12 +92,14 @@ class Plan:
         geometry: the descriptor of the convolution.
         algorithm: its number.
         memory: bytes of workspace.
+        works: whether cuDNN has not refused it yet, although its heuristics named it.
     """
 
     tensors: tuple[Descriptor, Descriptor, Descriptor]
     geometry: Descriptor
     algorithm: int
     memory: int
+    works: bool = True
 
 
 def convolve(result: str, x: Array, W: Array, y: Array, window: Window, groups: int) -> bool:
@@ -111,8 +114,8 @@ def convolve(result: str, x: Array, W: Array, y: Array, window: Window, groups: 
         groups: of channels.
 
     Returns:
-        Whether it was done. Not where cuDNN is not installed, or has no algorithm for float32 in the precision of
-        `computing` that gives the same bits each time.
+        Whether it was done. Not where cuDNN is not installed or does not begin, or has no algorithm for float32 in the
+        precision of `computing` that gives the same bits each time.
 
     Raises:
         DeviceError: cuDNN reports an error.
@@ -122,9 +125,11 @@ def convolve(result: str, x: Array, W: Array, y: Array, window: Window, groups: 
         return False
     cupy = xp_of(x)
     handle = _handle(library, cupy.cuda.Device().id)
+    if handle is None:
+        return False
     sizes = window.kernel, window.stride, window.pad, window.dilation
     plan = _plan(library, handle, result, (x.shape, W.shape, y.shape), sizes, groups, math)
-    if plan is None:
+    if plan is None or not plan.works:
         return False
     check(library.cudnnSetStream(handle, cupy.cuda.get_current_stream().ptr), "cudnnSetStream")
     workspace = cupy.empty(max(plan.memory, 1), "u1")  # goes back to the pool at once: what gets it next runs later
@@ -134,6 +139,9 @@ def convolve(result: str, x: Array, W: Array, y: Array, window: Window, groups: 
         handle, one, *first, *second, plan.geometry.pointer, plan.algorithm, workspace.data.ptr, plan.memory, nothing,
         *out,
     )  # fmt: skip
+    plan.works = status not in UNFIT
+    if not plan.works:
+        return False
     check(status, f"{KINDS[result].run} for x {x.shape}, W {W.shape}")
     return True
 
@@ -165,10 +173,12 @@ def _plan(
     )
     if status:
         return None
-    for each in found[: count.value]:
+    exact = math == MATH["fp32"]
+    for each in sorted(found[: count.value], key=lambda each: exact and each.math != math):
         fits = each.determinism == DETERMINISTIC and each.math in ALLOWED[math] and each.memory <= WORKSPACE
         if each.status == 0 and fits:
-            check(library.cudnnSetConvolutionMathType(geometry.pointer, each.math), "cudnnSetConvolutionMathType")
+            if not exact:  # which stays a rule for the algorithm, whatever it says that it uses
+                check(library.cudnnSetConvolutionMathType(geometry.pointer, each.math), "cudnnSetConvolutionMathType")
             return Plan((x, W, y), geometry, each.algorithm, each.memory)
     return None
 
@@ -223,16 +233,27 @@ def declared(library: Any) -> Any:
 
 
 class _Handle:
-    """A handle of cuDNN, destroyed with the thread that made it."""
+    """A handle of cuDNN, destroyed with the thread that made it.
+
+    Attributes:
+        pointer: it; None where cuDNN does not begin.
+    """
 
     def __init__(self, library: Any) -> None:
         self._library = library
         pointer = c_void_p()
-        check(library.cudnnCreate(byref(pointer)), "cudnnCreate")
-        self.pointer = pointer.value
+        status = library.cudnnCreate(byref(pointer))
+        self.pointer = None if status else pointer.value
+        if status:
+            from minitorch.warning import warn  # here, since it is an exception
+
+            warn(
+                f"cuDNN is installed but does not begin (cudnnCreate: status {status}): convolutions are computed by "
+                "products of matrices, more slowly; see that its version is for the CUDA of CuPy"
+            )
 
     def __del__(self, finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
-        if not finalizing() and hasattr(self, "pointer"):  # at the end of the process CUDA may be gone
+        if not finalizing() and self.pointer is not None:  # at the end of the process CUDA may be gone
             self._library.cudnnDestroy(self.pointer)
 
 
@@ -240,7 +261,7 @@ _local = threading.local()
 
 
 def _handle(library: Any, device: int) -> Any:
-    """This thread's handle for a device."""
+    """This thread's handle for a device; None where cuDNN does not begin."""
     handles: dict[Any, _Handle] = _local.__dict__.setdefault("handles", {})
     key = (id(library), device)
     if key not in handles:

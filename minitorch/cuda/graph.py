@@ -14,7 +14,7 @@ import numpy as np
 
 from minitorch.cuda import kernels
 from minitorch.cuda.array_module import require_cupy
-from minitorch.cuda.gemm import prepare
+from minitorch.cuda.cublas import prepare
 from minitorch.errors import DeviceError
 
 Array = Any  # a CuPy array
@@ -88,8 +88,8 @@ class CapturedStep:
             try:
                 result = self._work()
             except BaseException as error:
-                self._abandon()
-                reason = _reason(error)
+                given_up = self._abandon()
+                reason = _reason(error, given_up)
                 if reason is None:
                     raise
                 raise DeviceError(f"the step cannot be captured: {reason} ({type(error).__name__}: {error})") from error
@@ -101,12 +101,14 @@ class CapturedStep:
                     f"stream, and CUDA gave up the capture ({error})"
                 ) from error
 
-    def _abandon(self) -> None:
-        """End a capture that failed; its graph, if there is one, is dropped."""
+    def _abandon(self) -> bool:
+        """End a capture that failed; its graph, if there is one, is dropped. Tells whether CUDA had given it up."""
         try:
             self._stream.end_capture()
-        except RuntimeError:  # CUDA has given it up already
+        except RuntimeError:
             self._stream = self._cupy.cuda.Stream(non_blocking=True)
+            return True
+        return False
 
     def launch(self) -> Any:
         """Do the work once on the current stream; returns what it returned at the capture, with the values of now.
@@ -250,15 +252,18 @@ REASONS = (  # words in the errors of CuPy and CUDA that speak of a capture, and
     ("cublas", "a matrix product went to CuPy's cuBLAS, which refuses; it must go by minitorch.cuda.gemm"),
     ("curand", "it draws from CuPy's random numbers; draw by minitorch.random or its kernels"),
     ("compiled", "a kernel is used for the first time; warm up with the same work and the same shapes"),
-    ("synchronous", "it reads a value back, or sends one to the device, or waits; keep such numbers on the device"),
+    ("transfers", "it reads a value back, or sends one to the device, or waits; keep such numbers on the device"),
     ("implicit", "it uses the default stream; let it work on the current one"),
     ("", "it does what CUDA does not capture, such as copying to the host or waiting for the device"),
 )
 
 
-def _reason(error: BaseException) -> str | None:
-    """Why a capture failed, in words; None if the error has nothing to do with it."""
+def _reason(error: BaseException, given_up: bool) -> str | None:
+    """Why a capture failed, in words; None if the error has nothing to do with it.
+
+    What a capture does not survive may fail with words of its own, such as those of a library that cannot begin.
+    """
     text = str(error).lower()
-    if "captur" not in text:
+    if "captur" not in text and not given_up:
         return None
     return next(meaning for words, meaning in REASONS if words in text)

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -48,7 +49,9 @@ def library(in_c: Any) -> Iterator[Any]:
     """The stand-in for CuPy, on a machine that has the library."""
     with fake_cupy.installed(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(cudnn, "load", lambda: in_c)
+        patch.setattr(cudnn, "_local", threading.local())
         yield in_c
+        in_c.answer(0, 0, 0)
     cudnn._plan.cache_clear()
 
 
@@ -137,6 +140,43 @@ def test_without_an_algorithm_products_are_asked(library: Any, monkeypatch: pyte
     np.testing.assert_allclose(conv.conv2d(a, b, window, groups).get(), expected, rtol=1e-4, atol=1e-4)
     y = conv.conv2d(a.astype(np.float64), b.astype(np.float64), window, groups)
     np.testing.assert_allclose(y.get(), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_full_precision_is_asked_for_whatever_an_algorithm_says_that_it_uses(library: Any) -> None:
+    """One that says it may round is taken where no other is there, and told not to."""
+    window, groups = GEOMETRIES[0]
+    x, W, _, a, b, _ = arrays(window, groups)
+    library.answer(0, 0, 1)
+    np.testing.assert_allclose(
+        conv.conv2d(a, b, window, groups).get(), on_host.conv2d(x, W, None, window, groups), rtol=1e-4, atol=1e-4
+    )
+    assert fake_cupy.machine.work == []
+
+
+@pytest.mark.parametrize("status", [2006, 3000])
+def test_what_cudnn_refuses_after_all_is_asked_of_products(library: Any, status: int) -> None:
+    """Although its heuristics named it; it is not tried again. Other failures are errors."""
+    window, groups = GEOMETRIES[0]
+    x, W, _, a, b, _ = arrays(window, groups)
+    expected = on_host.conv2d(x, W, None, window, groups)
+    library.answer(0, status, 0)
+    np.testing.assert_allclose(conv.conv2d(a, b, window, groups).get(), expected, rtol=1e-4, atol=1e-4)
+    library.answer(0, 5000, 0)
+    np.testing.assert_allclose(conv.conv2d(a, b, window, groups).get(), expected, rtol=1e-4, atol=1e-4)
+    cudnn._plan.cache_clear()
+    with pytest.raises(DeviceError, match=r"cuDNN: cudnnConvolutionForward for x \(2, 4, 7, 8\), .*: status 5000"):
+        conv.conv2d(a, b, window, groups)
+
+
+def test_where_cudnn_does_not_begin_products_are_asked(library: Any) -> None:
+    """A library for another CUDA is said once, and convolutions go on without it."""
+    window, groups = GEOMETRIES[0]
+    x, W, _, a, b, _ = arrays(window, groups)
+    library.answer(1001, 0, 0)
+    with pytest.warns(UserWarning, match=r"cuDNN is installed but does not begin \(cudnnCreate: status 1001\)"):
+        y = conv.conv2d(a, b, window, groups)
+    np.testing.assert_allclose(y.get(), on_host.conv2d(x, W, None, window, groups), rtol=1e-4, atol=1e-4)
+    conv.conv2d(a, b, window, groups)
 
 
 def test_errors_are_said(library: Any) -> None:

@@ -18,7 +18,10 @@ from hypothesis import strategies as st
 
 import fake_cupy
 from fake_cupy import cupy
-from minitorch.cuda.gemm import Operand, Plan, check, computing, gemm, load, plan, prepare
+from minitorch.cuda import cublas
+from minitorch.cuda.cublas import check, load, prepare
+from minitorch.cuda.gemm import computing, gemm
+from minitorch.cuda.layout import Operand, Plan, plan
 from minitorch.errors import ConfigError, DeviceError, DTypeError, ShapeError
 
 Array = np.ndarray[Any, Any]
@@ -178,13 +181,9 @@ def _installed() -> Iterator[None]:
         yield
 
 
-def gemm_module() -> Any:
-    return importlib.import_module("minitorch.cuda.gemm")
-
-
 @pytest.fixture
 def library() -> Any:
-    return gemm_module().load()
+    return cublas.load()
 
 
 def put(*shape: int, dtype: Any = np.float32, seed: int = 0) -> tuple[Any, Array]:
@@ -372,7 +371,7 @@ def test_calls_by_ctypes_reach_c(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     subprocess.run([compiler, "-shared", "-fPIC", "-o", str(path), str(source)], check=True)
     pathfinder = SimpleNamespace(load_nvidia_dynamic_lib=lambda name: SimpleNamespace(abs_path=str(path)))
     library_in_c = _loaded_with(pathfinder, monkeypatch)
-    monkeypatch.setattr(gemm_module(), "load", lambda: library_in_c)
+    monkeypatch.setattr(cublas, "load", lambda: library_in_c)
     (a, host_a), (b, host_b), (out, host_out) = put(2, 3, 4), put(2, 5, 4, seed=1), put(2, 3, 5, seed=2)
     expected = -0.5 * (host_a @ host_b.swapaxes(1, 2)) + 2 * host_out
     gemm(a, b, out=out, alpha=-0.5, beta=2.0, transpose_b=True)

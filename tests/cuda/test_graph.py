@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Iterator
+from ctypes import byref, c_void_p
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from small_training import SmallTraining
 
 import fake_cupy
 from fake_cupy import cupy, no_transfers
-from minitorch.cuda import kernels
+from minitorch.cuda import cublas, kernels
 from minitorch.cuda.gemm import gemm
 from minitorch.cuda.graph import CapturedStep, DeviceScalar, StepNumber, capturing, preserved
 from minitorch.errors import DeviceError
@@ -25,6 +26,11 @@ def _installed() -> Iterator[None]:
 @pytest.fixture
 def a() -> Any:
     return cupy.arange(6, dtype=np.float32).reshape(2, 3)
+
+
+def begin_cublas() -> None:
+    """What CuPy does at its first product: it fails, and CUDA gives the capture up."""
+    cublas.check(cublas.load().cublasCreate_v2(byref(c_void_p())), "cublasCreate")
 
 
 def captured(work: Any, *arrays: Any) -> CapturedStep:
@@ -188,6 +194,10 @@ def test_a_training_step_is_replayed_bit_for_bit() -> None:
             r"a kernel is used for the first",
         ),
         (lambda a: cupy.cuda.get_current_stream().synchronize(), r"it does what CUDA does not capture"),
+        (
+            lambda a: begin_cublas(),
+            r"a matrix product went to CuPy's cuBLAS, .* \(DeviceError: cuBLAS: cublasCreate: CUBLAS_STATUS_NOT_INITIA",
+        ),
     ],
 )
 def test_what_cannot_be_captured_is_said(a: Any, work: Any, reason: str) -> None:

@@ -156,6 +156,9 @@ def test_what_kernels_take() -> None:
     assert not kernels.takes(a, a.get())
     assert not kernels.takes(a.astype(np.float64))
     assert not kernels.takes(a[:0])
+    one = cupy.zeros(1, np.float32)  # threads that step past the end still count in 32 bits
+    assert kernels.takes(cupy.broadcast_to(one, (2**31 - 2**23,)))
+    assert not kernels.takes(cupy.broadcast_to(one, (2**31 - 2**23 + 1,)))
     assert kernels.contiguous(a) is a
     assert kernels.contiguous(a.T).flags.c_contiguous
 

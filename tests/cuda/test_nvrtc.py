@@ -10,6 +10,7 @@ from minitorch.cuda.kernels import KERNELS, source
 from minitorch.cuda.kernels.kernel import OPTIONS
 
 FILES = sorted({kernel.file for kernel in KERNELS.values()})
+OF_CUPY = ("-ftz=true", "--device-as-default-execution-space")  # what CuPy 14 adds to the options
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +31,15 @@ def test_kernels_compile_for_hopper(file: str) -> None:
     assert set(re.findall(r"(\d+) bytes (?:stack frame|spill stores|spill loads)", log)) == {"0"}, log
     for kernel in KERNELS.values():
         assert (kernel.name.encode() + b"\0" in code) == (kernel.file == file), kernel.name
+
+
+@pytest.mark.parametrize("arch", ["sm_80", "sm_90"])
+@pytest.mark.parametrize("file", FILES)
+def test_kernels_compile_as_cupy_has_them_compiled(file: str, arch: str) -> None:
+    """With the options that it adds, for Ampere too."""
+    status, _, log = nvrtc.compile_for(arch, source(file), (*OPTIONS, *OF_CUPY))
+    assert status == 0, log
+    assert "warning" not in log.lower(), log
 
 
 def test_errors_are_reported() -> None:

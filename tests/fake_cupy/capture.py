@@ -59,9 +59,11 @@ class Capture:
     Attributes:
         shared_bytes: taken from the pool that all code shares.
         pools: weak references to all pools that memory was taken from.
+        valid: whether nothing has happened yet that CUDA gives a capture up for.
     """
 
     def __init__(self) -> None:
+        self.valid = True
         self.pools: list[Any] = []
         self._work: list[tuple[Work, list[Array]]] = []
         self._before = [(a._np, a._np.copy()) for a in traffic.owners() if a._np.flags.writeable]

@@ -125,18 +125,21 @@ class Stream:
         if self.capture is None:
             raise CUDARuntimeError("cudaErrorIllegalState: the operation cannot be performed in the present state")
         capture, self.capture = self.capture, None
-        return capture.end()
+        graph = capture.end()
+        if not capture.valid:
+            raise CUDARuntimeError(
+                "cudaErrorStreamCaptureInvalidated: operation failed due to a previous error during capture"
+            )
+        return graph
 
     def is_capturing(self) -> bool:
         """Whether a capture has begun and not ended."""
+        if self.capture is not None and not self.capture.valid:
+            raise RuntimeError("the stream was capturing, but an error has invalidated the capture sequence")
         return self.capture is not None
 
     def synchronize(self) -> None:
         """Wait for the stream, which is counted."""
-        if self.is_capturing():
-            raise CUDARuntimeError(
-                "cudaErrorStreamCaptureUnsupported: operation not permitted when stream is capturing"
-            )
         traffic.synchronise("Stream.synchronize")
 
     def wait_event(self, event: "Event") -> None:

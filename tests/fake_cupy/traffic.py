@@ -69,7 +69,7 @@ def no_transfers() -> Iterator[None]:
 
 def to_device(what: str, nbytes: int) -> None:
     """Note a copy from the host to the device, made by `what`."""
-    _check(f"{what} copies {nbytes} bytes to the device")
+    _check(f"{what} copies {nbytes} bytes to the device", "H2D transfers are disallowed")
     _runtime().memcpyAsync(0, 0, nbytes, 0, 0)
     for c in _counters:
         c.to_device += 1
@@ -78,7 +78,7 @@ def to_device(what: str, nbytes: int) -> None:
 
 def to_host(what: str, nbytes: int, *, blocking: bool = True) -> None:
     """Note a copy from the device to the host, made by `what`, which waits for it if `blocking`."""
-    _check(f"{what} copies {nbytes} bytes to the host")
+    _check(f"{what} copies {nbytes} bytes to the host", "D2H transfers are disallowed")
     _runtime().memcpyAsync(0, 0, nbytes, 0, 0)
     for c in _counters:
         c.to_host += 1
@@ -88,7 +88,13 @@ def to_host(what: str, nbytes: int, *, blocking: bool = True) -> None:
 
 
 def synchronise(what: str, nbytes: int = 0) -> None:
-    """Note that `what` makes the host wait for the device."""
+    """Note that `what` makes the host wait for the device, which a capture does not survive."""
+    inside = capture()
+    if inside is not None:
+        inside.valid = False
+        raise _runtime().CUDARuntimeError(
+            f"cudaErrorStreamCaptureUnsupported: operation not permitted when stream is capturing ({what})"
+        )
     _check(f"{what} waits for the device")
     _runtime().streamSynchronize(0)
     for c in _counters:
@@ -153,8 +159,8 @@ def product(name: str, dtypes: list[Any]) -> None:
         )
 
 
-def _check(what: str) -> None:
+def _check(what: str, refused: str = "") -> None:
     if capturing():
-        raise RuntimeError(f"{what}, but the current stream is capturing, so synchronous API calls are disallowed")
+        raise RuntimeError(f"{what}: the current stream is capturing, so {refused}")
     if current.refuse:
         raise TransferError(f"{what}, inside no_transfers()")

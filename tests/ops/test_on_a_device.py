@@ -131,7 +131,7 @@ def test_a_kernel_of_one_pixel_makes_no_columns():
 @pytest.mark.parametrize(("mode", "code"), [("fp32", 68), ("bf16", 75), ("fp16", 74), ("tf32", 77)])
 def test_convolutions_without_cudnn_are_computed_in_the_mode(mode, code):
     """All three products are told to round to it, by cuBLAS's number for that, and give float32."""
-    library = importlib.import_module("minitorch.cuda.gemm").load()
+    library = importlib.import_module("minitorch.cuda.cublas").load()
     x, W = (Variable(cupy.ones(shape, np.float32)) for shape in ((2, 3, 5, 5), (4, 3, 3, 3)))
     with computing(mode):
         y = minitorch.functions.conv2d(x, W, None, 1, 1)

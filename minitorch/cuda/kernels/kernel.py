@@ -19,6 +19,7 @@ Grid = tuple[int, ...]
 
 BLOCK = 256  # threads in every block
 MAX_BLOCKS = 132 * 16  # of a grid whose threads go on to further elements: 16 for each multiprocessor of an H200
+LARGEST = 2**31 - 2**23  # elements that they take: a thread that looks 16 at each step past the end still counts in int
 OPTIONS = ("--std=c++17",)
 FOLDER = Path(__file__).parent
 
@@ -83,12 +84,12 @@ def blocks_for(size: int, per_block: int = BLOCK) -> Grid:
 
 
 def takes(*arrays: Array) -> bool:
-    """Whether kernels compute with these arrays (None is passed over): on a device, float32, fewer than 2**31 elements.
+    """Whether kernels compute with these arrays (None is passed over): on a device, float32, of 1 to LARGEST elements.
 
     They must be in C order too: see `contiguous`.
     """
     for a in arrays:
-        if a is not None and (xp_of(a) is np or a.dtype != np.float32 or not 0 < a.size < 2**31):
+        if a is not None and (xp_of(a) is np or a.dtype != np.float32 or not 0 < a.size <= LARGEST):
             return False
     return True
 
