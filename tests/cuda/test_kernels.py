@@ -19,7 +19,7 @@ from minitorch.cuda import kernels
 from minitorch.cuda.kernels import KERNELS, source
 from minitorch.cuda.kernels.kernel import BLOCK, FOLDER
 from minitorch.cuda.kernels.sort import TILE
-from minitorch.cuda.kernels.update import ADDRESSES, CHUNK, TENSORS
+from minitorch.cuda.kernels.tensors import ADDRESSES, CHUNK, TENSORS
 from minitorch.errors import DTypeError, ShapeError
 
 Array = np.ndarray[Any, Any]

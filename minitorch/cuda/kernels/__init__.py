@@ -20,9 +20,9 @@ from minitorch.cuda.kernels.philox import dropped, random_bits
 from minitorch.cuda.kernels.pooling import average_pool, average_pool_gradient, max_pool, max_pool_gradient
 from minitorch.cuda.kernels.softmax import softmax, softmax_gradient
 from minitorch.cuda.kernels.sort import sorted_places
+from minitorch.cuda.kernels.tensors import Tensors
 from minitorch.cuda.kernels.totals import VALUES, add_to_sums
 from minitorch.cuda.kernels.update import (
-    Tensors,
     adadelta,
     adagrad,
     adam,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minitorch.cuda.kernels.kernel import kernel
-from minitorch.cuda.kernels.update import address_of
+from minitorch.cuda.kernels.tensors import address_of
 from minitorch.errors import DTypeError
 
 Array = Any
