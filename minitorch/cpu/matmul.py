@@ -5,7 +5,9 @@ takes many times longer, and the bits depend on the number of threads. Here a pr
 nothing for it, and the cut depends on the shapes alone. Where oneDNN is installed it computes the large ones.
 """
 
+import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -44,8 +46,9 @@ def matmul(a: Array, b: Array) -> Array:
 
 
 def tasks(work: int) -> int:
-    """Into how many a product of so many multiplications is cut."""
-    return min(MOST, max(work // IN_TASK, 2 if work >= WORTH_SHARING else 1))
+    """Into how many a product of so many multiplications is cut: a power of two, as of most machines' cores."""
+    most = min(MOST, max(work // IN_TASK, 2 if work >= WORTH_SHARING else 1))
+    return 1 << most.bit_length() - 1
 
 
 def multiplier(a: Array, b: Array) -> Callable[..., None]:
@@ -66,20 +69,22 @@ def multiply(a: Array, b: Array, out: Array, *, add: bool = False) -> None:
 
 
 def _share_out(a: Array, b: Array, out: Array, count: int) -> None:
-    """Cut the longer axis of `out`."""
+    """Cut `out` into blocks near to squares, since each packs its part of a and of b; higher rather than wider."""
     m, n = out.shape
+    down = min(count, 1 << max(0, math.ceil(math.log2(count * m / n) / 2)))
+    rows, columns = _cut(m, down), _cut(n, count // down)
     into = multiplier(a, b)
-    cuts = [max(m, n) * i // count // ALIGNED * ALIGNED for i in range(count)] + [max(m, n)]
 
-    def columns(i: int) -> None:
-        at = slice(cuts[i], cuts[i + 1])
-        into(a, b[:, at], out[:, at])
+    def task(i: int) -> None:
+        row, column = rows[i // len(columns)], columns[i % len(columns)]
+        into(a[row], b[:, column], out[row, column])
 
-    def rows(i: int) -> None:
-        at = slice(cuts[i], cuts[i + 1])
-        into(a[at], b, out[at])
+    parallel(task, count)
 
-    parallel(columns if n >= m else rows, count)
+
+def _cut(length: int, count: int) -> list[slice]:
+    at = [length * i // count // ALIGNED * ALIGNED for i in range(count)] + [length]
+    return [slice(*pair) for pair in pairwise(at)]
 
 
 def _share_out_stack(a: Array, b: Array, out: Array, count: int) -> None:
