@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import resumed_runs
 import small_runs
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from minitorch import Every
@@ -86,7 +86,6 @@ names = st.text(characters, min_size=1).filter(lambda name: name not in ("step",
 rows = st.lists(st.dictionaries(names, st.floats(allow_nan=False), max_size=3), max_size=6)
 
 
-@settings(deadline=None)
 @given(rows=rows, cut=st.integers(0, 6))
 def test_any_names_and_numbers_come_back_and_a_cut_leaves_what_was_there(rows, cut):
     """Whatever metrics are called, in any script: a reader finds them, and a resumed run what a checkpoint counts."""
