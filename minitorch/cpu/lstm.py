@@ -16,11 +16,19 @@ Saved = tuple[Array, Array, Array]
 SEQUENCES = 32  # in one task at least: with fewer, NumPy's calls are so short that threads wait for the interpreter
 
 
+def halved(a: Array) -> Array:
+    """Weights or a bias, (..., 4H), with those of the sigmoids divided by 2: sigmoid(x) = tanh(x / 2) / 2 + 1/2."""
+    a = a.copy()
+    a[..., : a.shape[-1] // 4 * 3] *= 0.5
+    return a
+
+
 def forward(a: Array, h: Array, c: Array, W: Array) -> tuple[Array, Saved]:
     """`a` (T, N, 4H), h and c (N, H), W (H, 4H) to the states (T + 1, N, H): h of each step, and last the final c.
 
-    Also returns what the backward needs: gates (T, N, 4H), the memories before each step and after the last,
-    (T + 1, N, H), and their tanh (T, N, H).
+    `W`, and the weights and the bias that `a` was made with, are `halved`, which is exact. Also returns what the
+    backward needs: gates (T, N, 4H), the memories before each step and after the last, (T + 1, N, H), and their tanh
+    (T, N, H).
     """
     N, H = c.shape
     y = np.empty((len(a) + 1, N, H), a.dtype)
@@ -43,9 +51,8 @@ def _run(h: Array, W: Array, a: Array, gates: Array, memories: Array, later: Arr
     for s, g, before, after, t, out in zip(a, gates, memories, later, tanhs, y, strict=False):
         np.matmul(h, W, out=g)
         g += s
-        sigmoids = g[:, : 3 * H]
-        sigmoids *= 0.5  # sigmoid(x) = tanh(x / 2) / 2 + 1/2
         np.tanh(g, out=g)
+        sigmoids = g[:, : 3 * H]
         sigmoids *= 0.5
         sigmoids += 0.5
         np.multiply(g[:, :H], before, out=after)
@@ -68,8 +75,8 @@ def backward(g: Array, y: Array, saved: Saved, h: Array, W: Array) -> tuple[Arra
         _run_back(dh[at], dc[at], turned, *[array[:, at] for array in (g, gates, memories, tanhs, da)])
 
     parallel(task, _tasks(N))
-    before = np.concatenate([h[None], y[: T - 1]])
-    dW = matmul(before.reshape(T * N, H).T, da.reshape(T * N, 4 * H))
+    dW = matmul(y[: T - 1].reshape(-1, H).T, da[1:].reshape(-1, 4 * H))
+    dW += matmul(h.T, da[0])
     return da, dh, dc, dW
 
 
@@ -87,10 +94,10 @@ def _run_back(
         np.subtract(1, slope[:, 3 * H :], out=slope[:, 3 * H :])  # of tanh
         np.multiply(dh, t, out=d[:, 2 * H : 3 * H])
         dh *= s[:, 2 * H : 3 * H]
-        dc += dh
         np.multiply(t, t, out=d[:, :H])
+        np.subtract(1, d[:, :H], out=d[:, :H])
         dh *= d[:, :H]
-        dc -= dh  # by way of the tanh of the memory: dh o (1 - t²)
+        dc += dh  # by way of the tanh of the memory
         np.multiply(dc, memories[n], out=d[:, :H])
         np.multiply(dc, s[:, 3 * H :], out=d[:, H : 2 * H])
         np.multiply(dc, s[:, H : 2 * H], out=d[:, 3 * H :])

@@ -180,7 +180,8 @@ class LSTM(Recurrent):
         self.x2h.size_from(x)
         h, c = self._before(self.h, x.shape[1]), self._before(self.c, x.shape[1])
         states = lstm_sequence(x, self.x2h.W, self.x2h.b, h, c, self.h2h.W)
-        self.h, self.c = states[-2], states[-1]
+        last = states[-2:]  # one part of the whole for both: its gradient is an array as long as the whole
+        self.h, self.c = last[0], last[1]
         return states[:-1]  # type: ignore[no-any-return]
 
 

@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from minitorch import Variable, using_config
 from minitorch.cpu import lstm, threads
+from minitorch.ops.lstm_sequence import lstm_sequence, lstm_sequence_reference
 
 
 def test_bits_do_not_depend_on_the_number_of_threads():
@@ -36,3 +38,19 @@ def test_a_batch_is_computed_as_its_parts():
     for n in (0, lstm.SEQUENCES, N - 1):
         at = slice(n, n + 1)
         np.testing.assert_allclose(y[:, at], lstm.forward(a[:, at], h[at], c[at], W)[0], rtol=1e-12)
+
+
+def test_large_memories():
+    """A memory that its gate shows as 1 passes nothing back that way, to the last digit: nothing cancels."""
+    rng = np.random.default_rng(0)
+    shapes = (8, 3, 5), (5, 16), (16,), (3, 4), (3, 4), (4, 16)
+    arrays = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
+    arrays[4][1] = 1e8
+    gradients = []
+    for f, dtype in ((lstm_sequence, np.float32), (lstm_sequence_reference, np.float64)):
+        with using_config("use_onednn", False):
+            leaves = [Variable(a.astype(dtype)) for a in arrays]
+            f(*leaves).sum().backward()
+            gradients.append([leaf.grad.data for leaf in leaves])
+    for found, expected in zip(*gradients, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6 * np.abs(expected).max())

@@ -14,4 +14,7 @@ ROWS = [
     Row("take_rows", lambda W, i: take_rows(W, ids=i), [(4,), IDS], note="of one axis"),
     Row("take_rows", lambda W, i: take_rows(W, ids=i), [(4, 2), IDS[:0]], note="none"),
     Row("add_rows", lambda g, i: add_rows(g, ids=i, count=5), [(2, 3, 2), IDS]),
-]
+    Row("add_rows", lambda g, i: add_rows(g, ids=i, count=4), [(80, 2), np.arange(80) % 7 % 3], note="long runs"),
+    Row("add_rows", lambda g, i: add_rows(g, ids=i, count=70_000), [(3, 1), np.array([69_999, 4, 69_999])],
+        note="of large numbers"),
+]  # fmt: skip
