@@ -8,10 +8,10 @@ import numpy as np
 from minitorch import random
 from minitorch.cuda import as_cupy, as_numpy, is_array, sync_allowed, xp_of
 from minitorch.cuda.array_module import require_cupy
-from minitorch.datasets.dataset import Dataset, collate
+from minitorch.datasets.dataset import Dataset, collate, rows_of
 from minitorch.errors import ConfigError, DataError, DTypeError, StateError
 from minitorch.prefetch import in_order
-from minitorch.resident import LaterBatch, Orders, Resident, Uploads
+from minitorch.resident import LaterBatch, Orders, Resident, Uploads, sequences_of
 
 Array = Any  # a NumPy or CuPy array
 Batch = tuple[Array, ...]
@@ -23,7 +23,8 @@ class DataLoader:
     `for x, t in loader` is one pass, always from the first batch on; `epoch` counts the passes begun. A data set of
     arrays is gathered and transformed batch by batch, not sample by sample; after `to_gpu` it is moved to the device
     once, as it is stored, if it takes no more than half of the memory free there, and its batches are gathered on the
-    device. Other batches are sent there through pinned memory, each while the one before is used.
+    device; of the windows of a text (`TinyText`) that is the text. Other batches are sent there through pinned memory,
+    each while the one before is used.
 
     Args:
         dataset: a `Dataset`, or any object with `__getitem__` and `__len__`, such as a list of (x, t).
@@ -197,7 +198,7 @@ class DataLoader:
             at = order[number * self.batch_size : (number + 1) * self.batch_size]
             with random.drawing_for(seed, epoch, at):
                 if arrays is not None:
-                    batch: Batch = self.dataset.transformed(self._sent(tuple(a.take(at, axis=0) for a in arrays)))
+                    batch: Batch = self.dataset.transformed(self._sent(tuple(rows_of(a, at) for a in arrays)))
                     return batch
                 if isinstance(self.dataset, Dataset):
                     return self.dataset.batch(at)
@@ -252,13 +253,22 @@ class DataLoader:
         if arrays is None:
             return None
         if self._placed is None or list(map(id, self._placed[0])) != list(map(id, arrays)):
-            on_host = [array for array in arrays if xp_of(array) is np]
-            keep = self.gpu and sum(array.nbytes for array in on_host) <= _free_memory() // 2
-            with sync_allowed():
-                placed = tuple(map(as_cupy if keep else as_numpy, arrays))
-                resident = Resident.of(placed, (dataset.transform, dataset.target_transform)) if keep else None
-            self._placed = arrays, placed, resident
+            self._placed = arrays, *self._place(arrays)
         return self._placed[1]
+
+    def _place(self, arrays: Batch) -> tuple[Batch, Resident | None]:
+        """The arrays where batches are gathered from, and the data set on the device where one kernel makes them.
+
+        Windows of a sequence go there as that sequence, or not at all: each element is in as many as they are long.
+        """
+        sequences, window = sequences_of(arrays)
+        on_host = [array for array in sequences if xp_of(array) is np]
+        if not self.gpu or sum(array.nbytes for array in on_host) > _free_memory() // 2:
+            return tuple(map(as_numpy, arrays)), None
+        with sync_allowed():
+            placed = tuple(map(as_cupy, sequences))
+            resident = Resident.of(placed, (self.dataset.transform, self.dataset.target_transform), window)
+        return (arrays, None) if window is not None and resident is None else (placed, resident)
 
 
 class SeqDataLoader(DataLoader):

@@ -12,7 +12,7 @@ from typing import Any, Self
 import attrs
 import numpy as np
 
-from minitorch.cuda import as_cupy, kernels, sync_allowed, transfers
+from minitorch.cuda import as_cupy, kernels, sync_allowed, transfers, xp_of
 from minitorch.cuda.array_module import require_cupy
 from minitorch.transforms import Compose
 
@@ -25,12 +25,14 @@ class Resident:
     """Samples and labels in device memory, from which one kernel gathers a batch and scales it to float32.
 
     Attributes:
-        data: (M, ...), uint8 or float32; or int32 or int64, such as tokens, which stay as they are.
-        labels: (M, ...), int32, int64, float32 or float64, which stay as they are.
+        data: (M, ...), uint8 or float32; or int32 or int64, such as tokens, which stay as they are. With `window` a
+            sequence of whole numbers, (L,).
+        labels: (M, ...), int32, int64, float32 or float64, which stay as they are. With `window` a sequence too.
         scale: (C,), float32: by what the elements of each channel are multiplied; (1,) for all alike; None for whole
             numbers.
         shift: (C,), float32: what is added to them then; None for whole numbers.
         flat: whether a sample becomes one row.
+        window: None, or of how many elements the windows of both sequences are, which are the samples.
     """
 
     data: Array
@@ -38,10 +40,11 @@ class Resident:
     scale: Array | None
     shift: Array | None
     flat: bool
+    window: int | None = None
     _zero: Array = attrs.field(init=False, repr=False, factory=lambda: as_cupy(np.int64(0)))
 
     @classmethod
-    def of(cls, arrays: Sequence[Array], transforms: Sequence[Any]) -> Self | None:
+    def of(cls, arrays: Sequence[Array], transforms: Sequence[Any], window: int | None = None) -> Self | None:
         """The data set of these device arrays; None where it has no labels, or transforms that are more than a line."""
         if len(arrays) != 2 or type(transforms[1]) is not Compose or transforms[1].transforms:
             return None
@@ -51,8 +54,8 @@ class Resident:
         if not data.size or not labels.size:
             return None
         if data.dtype in kernels.IDS and type(transforms[0]) is Compose and not transforms[0].transforms:
-            return cls(data, labels, None, None, flat=False)
-        if data.dtype not in (np.uint8, np.float32):
+            return cls(data, labels, None, None, flat=False, window=window)
+        if window is not None or data.dtype not in (np.uint8, np.float32):
             return None
         line = line_of(transforms[0], data.shape[1:], data.dtype)
         if line is None:
@@ -64,8 +67,8 @@ class Resident:
         """The first `rows` samples in this order, or batch `number` of so many (0-d, int64): new arrays x and t."""
         number = self._zero if number is None else number
         x, t = kernels.gather_batch(
-            self.data, self.labels, order, number, rows=rows, scale=self.scale, shift=self.shift
-        )  # fmt: skip
+            self.data, self.labels, order, number, rows=rows, scale=self.scale, shift=self.shift, window=self.window
+        )
         return x.reshape(rows, -1) if self.flat else x, t
 
 
@@ -102,6 +105,22 @@ class LaterBatch:
     def gather(self) -> Batch:
         """The samples and their labels, new arrays."""
         return self.resident.gather(self.order[self.start : self.start + self.rows], self.rows)
+
+
+def sequences_of(arrays: Batch) -> tuple[Batch, int | None]:
+    """The sequences of which host arrays (M, n) are all the windows, as `sliding_window_view` makes them, and n.
+
+    They are views; of other arrays they are these themselves, and None.
+    """
+    windows = [
+        xp_of(a) is np and a.ndim == 2 and a.strides == (a.itemsize, a.itemsize) and not a.flags.c_contiguous
+        for a in arrays
+    ]
+    if not all(windows) or len({a.shape for a in arrays}) > 1:
+        return arrays, None
+    count, n = arrays[0].shape
+    as_strided = np.lib.stride_tricks.as_strided
+    return tuple([as_strided(a, (count + n - 1,), (a.itemsize,), writeable=False) for a in arrays]), n
 
 
 def line_of(transform: Any, shape: tuple[int, ...], dtype: Any) -> tuple[Array, Array, bool] | None:

@@ -14,9 +14,10 @@ import minitorch.random
 import minitorch.resident
 from minitorch.cuda import as_numpy, get_array_module
 from minitorch.dataloader import DataLoader, SeqDataLoader
-from minitorch.datasets import ArrayDataset, Dataset, SinCurve
+from minitorch.datasets import ArrayDataset, Dataset, SinCurve, TinyText
 from minitorch.errors import ConfigError, DataError, DTypeError, MissingExtraError, StateError
 from minitorch.transforms import (
+    AsType,
     Compose,
     Flatten,
     Normalize,
@@ -353,6 +354,25 @@ def test_tokens_and_labels_of_any_shape_are_gathered(data, label, launches):
             for a, b in zip(host, device, strict=True):
                 np.testing.assert_array_equal(a, as_numpy(b), strict=True)
         assert len(fake_cupy.machine.launches) == launches * 3
+
+
+@pytest.mark.parametrize("transform", [None, AsType(np.int32)], ids=["none", "another dtype"])
+def test_windows_of_a_text_are_gathered_from_the_text(transform):
+    """The text goes to the device once, for x and for t, and never its windows; a kernel gathers those of a batch.
+
+    Where they are transformed the host gathers them.
+    """
+    text = TinyText("To be, or not to be: that is the question." * 9, 8, test_fraction=0, transform=transform)
+    with fake_cupy.installed():
+        host, device = DataLoader(text, 50), DataLoader(text, 50).to_gpu()
+        with fake_cupy.counting() as traffic:
+            resident = device.resident()
+        assert traffic.to_device_bytes - 2 * 8 * (len(text) + 7) in (0, 8)  # a number of the data set's own
+        assert (resident is None) == (transform is not None)
+        for a, b in zip(host.iterate(1, 2), device.iterate(1, 2), strict=True):
+            for x, y in zip(a, b, strict=True):
+                np.testing.assert_array_equal(x, as_numpy(y), strict=True)
+        assert set(fake_cupy.machine.launches) == ({"gather_ids"} if transform is None else set())
 
 
 def test_passes_at_the_same_time_do_not_disturb_each_other():

@@ -81,7 +81,7 @@ class Dataset:
         arrays = self.arrays()
         if arrays is None:
             return collate(self, indices)
-        return self.transformed(tuple(array.take(_rows(indices, array), axis=0) for array in arrays))
+        return self.transformed(tuple(rows_of(array, _rows(indices, array)) for array in arrays))
 
     def arrays(self) -> Batch | None:
         """All samples, not yet transformed, as arrays; None where samples must be made one by one."""
@@ -157,6 +157,11 @@ def collate(dataset: Any, indices: Sequence[int] | Array) -> Batch:
                 "all must have the same number (a label that is None counts for none)"
             )
     return tuple(_stack(dataset, indices, [sample[k] for sample in samples]) for k in range(width))
+
+
+def rows_of(array: Array, rows: Array) -> Array:
+    """The samples `rows` of `array`, a new array."""
+    return array.take(rows, axis=0) if array.flags.c_contiguous else array[rows]  # of windows `take` copies all first
 
 
 def _is_whole(array: Any) -> bool:

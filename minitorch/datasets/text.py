@@ -4,14 +4,14 @@ Source of the text of `Shakespeare`: A. Karpathy, "The Unreasonable Effectivenes
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from minitorch.datasets.dataset import Batch, Dataset, collate
+from minitorch.datasets.dataset import Dataset
 from minitorch.datasets.published import PublishedDataset
 from minitorch.errors import ConfigError, DataError
 
@@ -131,13 +131,6 @@ class TinyText(Dataset):
             )
         self.data = sliding_window_view(ids[:-1], self.context)
         self.label = sliding_window_view(ids[1:], self.context)
-
-    def batch(self, indices: Sequence[int] | Array) -> Batch:
-        """The windows `indices`, stacked: x and t of shape (n, context), new arrays."""
-        if self.arrays() is None:
-            return collate(self, indices)
-        rows = np.asarray(indices, np.int64)
-        return self.transformed((self.data[rows], self.label[rows]))  # `take` would first copy all windows
 
 
 def read_text(path: Path) -> str:

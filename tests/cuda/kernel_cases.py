@@ -259,6 +259,18 @@ def gather(rng: Rng, put: Put) -> Iterator[Any]:
 
 
 @case
+def gather_windows(rng: Rng, put: Put) -> Iterator[Any]:
+    samples, rows, window = (int(i) for i in rng.integers(1, 300, 3))
+    permutation = put(rng.permutation(samples))
+    for dtype in (np.int32, np.int64):
+        data, labels = (put(rng.integers(0, 99, samples + window - 1).astype(dtype)) for _ in range(2))
+        for batch in (0, samples // rows):
+            yield from kernels.gather_batch(
+                data, labels, permutation, put(np.int64(batch)), rows=rows, scale=None, shift=None, window=window
+            )
+
+
+@case
 def totals(rng: Rng, put: Put) -> Iterator[Any]:
     sums = put(rng.normal(size=(2, 300)))
     for count in (1, 50):

@@ -337,6 +337,15 @@ def test_tokens_and_many_labels_are_gathered_as_they_are(dtype: Any) -> None:
         np.testing.assert_array_equal(t[3], np.full(labels.shape[1:], none, labels.dtype), strict=True)
 
 
+def test_windows_of_sequences_are_gathered() -> None:
+    """Sample i begins at element i; the sequences are there once."""
+    ids, order = RNG.integers(0, 256, 9), RNG.permutation(6)
+    windows = np.lib.stride_tricks.sliding_window_view(ids, 3)
+    x, t = kernels.gather_batch(ids[:-1], ids[1:], order, np.array(1), rows=4, scale=None, shift=None, window=3)
+    np.testing.assert_array_equal(x, [*windows[order[4:]], *np.zeros((2, 3))])
+    np.testing.assert_array_equal(t, [*windows[order[4:] + 1], *np.full((2, 3), -1)])
+
+
 def test_lstm_cell() -> None:
     """As by the operation, with all gradients."""
     a, h, c, W, g = normal(3, 8), normal(3, 2), normal(3, 2), normal(2, 8), normal(2, 3, 2)

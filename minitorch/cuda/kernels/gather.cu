@@ -12,24 +12,24 @@ struct Place {
     }
 };
 
-// Rows of `width` words as they are; `none` in all words of a row that has no sample.
+// Rows of `width` words as they are, samples `step` words apart; `none` in all words of a row that has no sample.
 template <class W>
-__device__ void copy_rows(const void* from, void* to, Place sample_of, int rows, int width, W none) {
+__device__ void copy_rows(const void* from, void* to, Place sample_of, int rows, int width, int step, W none) {
     const W* in = static_cast<const W*>(from);
     W* out = static_cast<W*>(to);
     for (int i = FIRST; i < rows * width; i += STEP) {
         long long sample = sample_of(i / width);
-        out[i] = sample < 0 ? none : in[sample * width + i % width];
+        out[i] = sample < 0 ? none : in[sample * step + i % width];
     }
 }
 
 // Labels of 4 or, if `wide`, of 8 bytes; all bits of those that are not there are 1: -1, or nan.
 __device__ __forceinline__ void copy_labels(
-    const void* labels, void* t, Place sample_of, int rows, int width, int wide) {
+    const void* labels, void* t, Place sample_of, int rows, int width, int step, int wide) {
     if (wide)
-        copy_rows<uint64>(labels, t, sample_of, rows, width, ~0ull);
+        copy_rows<uint64>(labels, t, sample_of, rows, width, step, ~0ull);
     else
-        copy_rows<uint32>(labels, t, sample_of, rows, width, ~0u);
+        copy_rows<uint32>(labels, t, sample_of, rows, width, step, ~0u);
 }
 
 template <int V, class S>
@@ -61,7 +61,7 @@ __device__ __forceinline__ void gather_both(
         gather<4>(data, x, scale, shift, sample_of, rows, features, channels);
     else
         gather<1>(data, x, scale, shift, sample_of, rows, features, channels);
-    copy_labels(labels, t, sample_of, rows, width, wide);
+    copy_labels(labels, t, sample_of, rows, width, width, wide);
 }
 
 // Row r of x and t: a sample, scaled and shifted, and its labels; 0 and -1 past the end of the permutation.
@@ -80,14 +80,15 @@ KERNEL gather_float32(
         data, labels, permutation, batch, x, t, scale, shift, samples, rows, features, channels, width, wide);
 }
 
-// The same of whole numbers of 4 or, if `wide_data`, of 8 bytes, which stay as they are.
+// The same of whole numbers of 4 or, if `wide_data`, of 8 bytes, which stay as they are. Samples are `step` numbers apart,
+// and their labels `label_step`: 1 where they are the windows of a sequence.
 KERNEL gather_ids(
     const void* data, const void* labels, const long long* permutation, const long long* batch, void* x, void* t,
-    int samples, int rows, int features, int wide_data, int width, int wide) {
+    int samples, int rows, int features, int wide_data, int step, int width, int wide, int label_step) {
     Place sample_of = {permutation, batch[0] * rows, samples};
     if (wide_data)
-        copy_rows<uint64>(data, x, sample_of, rows, features, 0);
+        copy_rows<uint64>(data, x, sample_of, rows, features, step, 0);
     else
-        copy_rows<uint32>(data, x, sample_of, rows, features, 0);
-    copy_labels(labels, t, sample_of, rows, width, wide);
+        copy_rows<uint32>(data, x, sample_of, rows, features, step, 0);
+    copy_labels(labels, t, sample_of, rows, width, label_step, wide);
 }

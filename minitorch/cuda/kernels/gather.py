@@ -47,17 +47,21 @@ def gather_float32(
 @kernel("gather")
 def gather_ids(
     data: Array, labels: Array, permutation: Array, batch: Array, x: Array, t: Array, samples: int, rows: int,
-    features: int, wide_data: int, width: int, wide: int,
+    features: int, wide_data: int, step: int, width: int, wide: int, label_step: int,
 ) -> None:  # fmt: skip
-    """The same of whole numbers, which stay as they are."""
+    """The same of whole numbers, which stay as they are; samples and their labels are so many numbers apart."""
     taken = permutation[int(batch[()]) * rows :][:rows]
-    _copy_rows(data[taken], x, 0)
-    _copy_rows(labels[taken], t, -1 if t.dtype.kind == "i" else np.nan)
+    for of, to, each, apart, none in (
+        (data, x, features, step, 0),
+        (labels, t, width, label_step, -1 if t.dtype.kind == "i" else np.nan),
+    ):
+        flat = of.reshape(-1)[taken[:, None] * apart + np.arange(each)]
+        _copy_rows(flat.reshape(len(taken), *to.shape[1:]), to, none)
 
 
 def gather_batch(
     data: Array, labels: Array, permutation: Array, batch: Array, *, rows: int, scale: Array | None,
-    shift: Array | None,
+    shift: Array | None, window: int | None = None,
 ) -> tuple[Array, Array]:  # fmt: skip
     """The samples `permutation[batch * rows :][:rows]` of a data set, and their labels.
 
@@ -72,6 +76,8 @@ def gather_batch(
         scale: (C,), float32: by what to multiply the elements of each channel; (1,) for all alike. None for whole
             numbers.
         shift: (C,), float32: what to add to them then. None for whole numbers.
+        window: None, or data and labels are sequences, of whole numbers (L,), whose samples are their windows of so
+            many elements: number i begins at element i.
 
     Raises:
         DTypeError: `data` or `labels` have another dtype.
@@ -82,14 +88,19 @@ def gather_batch(
             f"gather_batch: data {data.dtype} with labels {labels.dtype}; data must be uint8, float32, int32 or int64 "
             "and labels int32, int64, float32 or float64: convert them once, before training"
         )
-    xp, features, width = xp_of(data), math.prod(data.shape[1:]), math.prod(labels.shape[1:])
-    x = xp.empty((rows, *data.shape[1:]), data.dtype if data.dtype in IDS else np.float32)
-    t = xp.empty((rows, *labels.shape[1:]), labels.dtype)
+    xp = xp_of(data)
+    of_x, of_t = (data.shape[1:], labels.shape[1:]) if window is None else ((window,), (window,))
+    features, width = math.prod(of_x), math.prod(of_t)
+    x = xp.empty((rows, *of_x), data.dtype if data.dtype in IDS else np.float32)
+    t = xp.empty((rows, *of_t), labels.dtype)
     grid, numbers = blocks_for(x.size, 1024), (np.int32(len(permutation)), np.int32(rows), np.int32(features))
     end = np.int32(width), np.int32(labels.dtype.itemsize == 8)
     if data.dtype in IDS:
         wide = np.int32(data.dtype.itemsize == 8)
-        gather_ids(grid, data, labels, permutation, batch, x, t, *numbers, wide, *end)
+        step, label_step = (features, width) if window is None else (1, 1)
+        gather_ids(
+            grid, data, labels, permutation, batch, x, t, *numbers, wide, np.int32(step), *end, np.int32(label_step)
+        )
     else:
         assert scale is not None
         channels = np.int32(scale.size)

@@ -13,7 +13,7 @@ import minitorch.functions as F
 import minitorch.layers as L
 from minitorch import Callback, DataLoader, Every, Model, SeqDataLoader, Trainer, optimizers
 from minitorch.cuda import StepNumber, no_sync
-from minitorch.datasets import ArrayDataset
+from minitorch.datasets import ArrayDataset, TinyText
 from minitorch.errors import ConfigError, NonFiniteError, SyncError
 from minitorch.models import GPT, MLP
 from minitorch.optimizers.schedules import Cosine
@@ -258,7 +258,8 @@ def test_many_steps_are_one_launch(monkeypatch, more):
     assert trainer.means.host_reads == 4
 
 
-def test_steps_of_a_language_model_are_several_a_launch():
+@pytest.mark.parametrize("windows", [False, True], ids=["samples", "windows of a text"])
+def test_steps_of_a_language_model_are_several_a_launch(windows):
     """Its targets are as many for a sample as it has tokens: they are gathered inside the graph as well."""
 
     class Letters(Trainer):
@@ -266,13 +267,17 @@ def test_steps_of_a_language_model_are_several_a_launch():
             x, t = batch
             return F.softmax_cross_entropy(self.model(x).reshape(-1, 11), t.reshape(-1))
 
-    text = np.random.default_rng(0).integers(0, 11, (83, 6))
+    ids = np.random.default_rng(0).integers(0, 11, (83, 6))
+    dataset = ArrayDataset(ids[:, :-1].copy(), ids[:, 1:].copy())
+    if windows:
+        dataset = TinyText("".join(map(chr, ids.ravel()[:88] + 97)), 5, test_fraction=0)
+        assert len(dataset) == 83
     found = []
     for callbacks in ([], [CudaGraph(steps=4)]):
         minitorch.seed(0)
         model = GPT(11, 5, 8, 1, 2, 0.1)
         trainer = Letters(model, optimizers.AdamW(0.01), callbacks=[DevicePlacement("cuda"), *callbacks])
-        result = trainer.fit(DataLoader(ArrayDataset(text[:, :-1].copy(), text[:, 1:].copy()), 10), epochs=2)
+        result = trainer.fit(DataLoader(dataset, 10), epochs=2)
         found.append(outcome(trainer, result))
     assert found[0] == found[1]
     assert "inside the graph are gather of the batch, forward" in trainer.explain()
