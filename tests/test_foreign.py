@@ -149,6 +149,11 @@ VALUES = [
         "left out",
     ),
     (
+        lambda: L.GRU(10, 32, 2),
+        ConfigError,
+        "GRU: dtype is 2; the order is GRU(hidden_size, in_size, dtype), for one layer each",
+    ),
+    (
         lambda: L.BatchNorm(64),
         ConfigError,
         "BatchNorm: decay 64 must be from 0 to 1, and eps 2e-05 not negative; BatchNorm(decay, eps) takes the number "

@@ -16,7 +16,7 @@ import numpy as np
 from minitorch import functions as F
 from minitorch.autograd.primitive import describe
 from minitorch.cuda import get_array_module
-from minitorch.errors import ShapeError
+from minitorch.errors import ConfigError, ShapeError
 from minitorch.layers.layer import Layer
 from minitorch.layers.linear import Linear
 from minitorch.ops import recurrent
@@ -34,6 +34,9 @@ class Recurrent(Layer):
         nobias: leave out the bias of `h2h`.
         dtype: of the Parameters.
 
+    Raises:
+        ConfigError: a size is not a positive integer, or `dtype` is a number.
+
     Attributes:
         h: the state, (N, H), or None for zeros: before the first call and after `reset_state()`.
     """
@@ -42,6 +45,11 @@ class Recurrent(Layer):
 
     def __init__(self, hidden_size: int, in_size: int | None, *, gates: int, nobias: bool, dtype: Any) -> None:
         super().__init__()
+        if isinstance(dtype, int):
+            who = type(self).__name__
+            raise ConfigError(
+                f"{who}: dtype is {dtype!r}; the order is {who}(hidden_size, in_size, dtype), for one layer each"
+            )
         self.hidden_size = hidden_size
         self.x2h = Linear(gates * hidden_size, dtype=dtype, in_size=in_size)
         self.h2h = Linear(gates * hidden_size, nobias=nobias, dtype=dtype, in_size=hidden_size)
