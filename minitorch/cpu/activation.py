@@ -67,13 +67,16 @@ def takes(a: Any, b: Any) -> bool:
     return a.dtype == b.dtype and a.dtype.kind == "f" and a.flags.c_contiguous and b.flags.c_contiguous
 
 
-def by_blocks(kernel: Callable[..., object], *arrays: Array) -> Array:
-    """Call `kernel(*blocks, out)` for each block of the arrays; returns the array of the outs."""
+def by_blocks(kernel: Callable[..., object], *arrays: Array, per_thread: int = 1) -> Array:
+    """Call `kernel(*blocks, out)` for each block of the arrays; returns the array of the outs.
+
+    A thread gets `per_thread` blocks or more.
+    """
     result = np.empty_like(arrays[0])
     flat = [a.reshape(-1) for a in (*arrays, result)]
 
     def task(i: int) -> None:
         kernel(*[a[i * BLOCK : (i + 1) * BLOCK] for a in flat])
 
-    parallel(task, -(-result.size // BLOCK))
+    parallel(task, -(-result.size // BLOCK), per_thread=per_thread)
     return result

@@ -69,13 +69,15 @@ def _read(path: str) -> str:
         return ""
 
 
-def parallel(task: Task, count: int) -> None:
+def parallel(task: Task, count: int, *, per_thread: int = 1) -> None:
     """Run `task(0)`, ..., `task(count - 1)`, each once, in any order and several at a time; return when all are done.
+
+    A thread is woken up for `per_thread` tasks or more: about 0.2 ms of work in all are done as fast by one.
 
     Tasks must not depend on each other, and write to different places. A task that calls `parallel` itself runs the
     inner tasks on its own thread. An exception of a task is raised here, after the tasks that had begun.
     """
-    helpers = 0 if _here.is_helping else min(get_num_threads(), count) - 1
+    helpers = 0 if _here.is_helping else min(get_num_threads(), count // per_thread) - 1
     with blas.on_one_thread:
         if helpers < 1:
             for i in range(count):

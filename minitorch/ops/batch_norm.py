@@ -10,6 +10,8 @@ from minitorch.cpu.blocks import in_blocks
 from minitorch.cpu.lines import sum_lines, sum_products
 from minitorch.cuda import kernels, xp_of
 
+PER_THREAD = 5  # blocks: each is a few short calls, between which two threads wait for the interpreter's lock
+
 
 def moments(x: Array) -> tuple[Array, Array]:
     """Mean and biased variance of each channel of x (N, C, ...), two arrays (C,), at least in float32."""
@@ -24,14 +26,14 @@ def moments(x: Array) -> tuple[Array, Array]:
     def add(sums: Array, x: Array) -> None:
         sum_lines(x, sums)
 
-    in_blocks(add, sums, x)
+    in_blocks(add, sums, x, per_thread=PER_THREAD)
     mean = sums.sum(axis=0) / count
 
     def add_squares(sums: Array, x: Array) -> None:
         d = x - mean[:, None]
         sum_products(d, d, sums)
 
-    in_blocks(add_squares, sums, x)
+    in_blocks(add_squares, sums, x, per_thread=PER_THREAD)
     return mean, sums.sum(axis=0) / count
 
 
@@ -86,7 +88,7 @@ def _forward(
         y *= scale[:, None]
         y += beta[:, None]
 
-    in_blocks(normalise, _lines(y), _lines(x))
+    in_blocks(normalise, _lines(y), _lines(x), per_thread=PER_THREAD)
     return y, inverse
 
 
@@ -119,7 +121,7 @@ def _backward_parameters(g: Array, x: Array, mean: Array) -> tuple[Array, Array]
         sum_lines(g, sums[:, 1])
         sum_products(x - mean[:, None], g, sums[:, 0])
 
-    in_blocks(add, sums, g, x)
+    in_blocks(add, sums, g, x, per_thread=PER_THREAD)
     total = sums.sum(axis=0)
     return total[0], total[1]
 
@@ -139,7 +141,7 @@ def _backward_input(gx: Array, g: Array, x: Array, mean: Array, scale: Array, of
         gx += g
         gx *= scale[:, None]
 
-    in_blocks(differentiate, gx, g, x)
+    in_blocks(differentiate, gx, g, x, per_thread=PER_THREAD)
 
 
 batch_norm = Fused(

@@ -197,14 +197,14 @@ sigmoid.defvjp(_sigmoid_rule)
 
 @primitive
 def relu(a: Array) -> Array:
-    return on_host.by_blocks(on_host.RELU.apply, a) if on_host.takes(a, a) else xp_of(a).maximum(a, 0)
+    return on_host.by_blocks(on_host.RELU.apply, a, per_thread=2) if on_host.takes(a, a) else xp_of(a).maximum(a, 0)
 
 
 def _relu_rule(g: Any, y: Any, a: Any) -> Any:
     if kernels.takes(g, y):
         return _slope_on_device(g, y, "relu")
     if on_host.takes(g, y):
-        return on_host.by_blocks(on_host.RELU.slope, g, y)
+        return on_host.by_blocks(on_host.RELU.slope, g, y, per_thread=2)
     return g * (y > 0)
 
 

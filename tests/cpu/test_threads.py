@@ -75,6 +75,16 @@ def test_tasks_run_at_the_same_time():
     threads.parallel(lambda i: both.wait(), 2)
 
 
+def test_few_short_tasks_wake_nobody_up():
+    """A second thread comes when there are `per_thread` tasks for each of two; below that one does them all."""
+    minitorch.set_num_threads(2)
+    seen = []
+    threads.parallel(lambda i: seen.append(threading.current_thread()), 5, per_thread=3)
+    assert seen == [threading.current_thread()] * 5
+    both = threading.Barrier(2, timeout=30)
+    threads.parallel(lambda i: both.wait(), 6, per_thread=3)
+
+
 def test_a_task_may_call_parallel():
     """Inner tasks run too, also when all threads are busy with outer ones."""
     minitorch.set_num_threads(3)
