@@ -349,6 +349,18 @@ def test_waiting_is_a_synchronisation(a: Any, wait: Any) -> None:
         wait(a)
 
 
+def test_repeating_by_an_array_waits(a: Any) -> None:
+    """For the sum of the counts; a list of them is sent first. By one number it does neither."""
+    with no_transfers():
+        cupy.repeat(a, 2, axis=0)
+        a.repeat(repeats=2)
+    for counts, sent in ((cupy.array([1, 2]), 0), ([1, 2], 1)):
+        with counting() as traffic:
+            cupy.repeat(a, counts, axis=0)
+            a.repeat(counts, axis=0)
+        assert (traffic.to_device, traffic.synchronisations) == (2 * sent, 2)
+
+
 def test_device_work_is_no_transfer(a: Any) -> None:
     """Creation, arithmetic, products, views and index arrays on the device neither move data nor wait."""
     index = cupy.array([1, 0])

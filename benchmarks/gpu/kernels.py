@@ -33,12 +33,12 @@ def seconds_of(work: Work, fake: bool) -> float:
 def cases(n: int, side: int) -> dict[str, tuple[Work, int]]:
     """By name a launch, and the bytes that it has to move at the least; n numbers in rows of `side`."""
     shape, rng = (n // side, side), np.random.default_rng(0)
-    x, g = (cupy.asarray(rng.normal(size=shape).astype(np.float32)) for _ in range(2))
-    b, gamma = (cupy.asarray(rng.normal(size=side).astype(np.float32)) for _ in range(2))
+    x, g = (cupy.asarray(rng.standard_normal(shape, np.float32)) for _ in range(2))
+    b, gamma = (cupy.asarray(rng.standard_normal(side, np.float32)) for _ in range(2))
     t, step = cupy.asarray(rng.integers(0, side, shape[0])), cupy.ones((), np.int64)
     lr = cupy.full((), 0.0, np.float32)
     sgd, adam = kernels.Tensors([x]), kernels.Tensors([x], [cupy.zeros_like(x)], [cupy.zeros_like(x)])
-    data = cupy.asarray(rng.integers(0, 256, shape).astype(np.uint8))
+    data = cupy.asarray(rng.integers(0, 256, shape, np.uint8))
     order, zero = cupy.asarray(rng.permutation(shape[0])), cupy.zeros((), np.int64)
     one = cupy.ones(1, np.float32)
     y, mean, inverse = kernels.layer_norm(x, gamma, b, eps=1e-5)

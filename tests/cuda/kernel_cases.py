@@ -236,6 +236,7 @@ def embedding(rng: Rng, put: Put) -> Iterator[Any]:
     for count, width, many in ((int(rng.integers(1, 20)), int(rng.integers(1, 70)), 9), (1, 1, 9), (9, 1, 1500)):
         ids = rng.integers(0, count, (int(rng.integers(many // 3, many)), 7))
         yield kernels.add_rows(put(normal(rng, *ids.shape, width)), put(ids.astype(np.int32)), count)
+        yield kernels.add_rows(put(normal(rng, *ids.shape, width)), put(ids * 2 - count // 2), count)  # some of no row
 
 
 @case

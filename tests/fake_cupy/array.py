@@ -389,6 +389,12 @@ def check_call(
         traffic.product(name, [a.dtype for a in args if isinstance(a, ndarray)])
     if name in JOINING and isinstance(args[0], list | tuple) and len(args[0]) > 8:
         traffic.to_device(f"{name} of more than eight arrays, whose addresses it sends,", 8 * len(args[0]))
+    if name == "repeat":
+        repeats = kwargs.get("repeats", given[1 - own] if len(given) > 1 - own else 1)
+        if isinstance(repeats, list | tuple) and len(repeats) > 1:
+            traffic.to_device("repeat by a list", 8 * len(repeats))
+        if isinstance(repeats, ndarray | list | tuple):
+            traffic.synchronise("repeat by an array, whose sum is the size of the result,")
     if name in SYNCHRONISING or (name == "where" and len(given) + len(kwargs) == 1):
         traffic.synchronise(name)
 
