@@ -20,23 +20,24 @@ Array = np.ndarray[Any, Any]
 Kernel = Callable[..., None]
 
 BLOCK = 1 << 17  # elements, 512 KiB of float32: smaller blocks pay for more calls, larger ones leave the cache
+LONG_BLOCK = 1 << 20  # the same where there is one pass only, which takes as long as to wake up a thread
 
 
-def blockwise(kernel: Kernel, *arrays: Array) -> None:
+def blockwise(kernel: Kernel, *arrays: Array, one_pass: bool = False) -> None:
     """Call `kernel(*blocks, s)` for each block of the arrays, which are of one shape; `s` is memory of a block's shape.
 
     What is written to the blocks is written to the arrays, the second of which is only read. How they are cut and how
     they lie in memory changes no bit of the result, nor does the number of threads.
     """
-    p = arrays[0]
+    p, block = arrays[0], LONG_BLOCK if one_pass else BLOCK
     simple = all(a.flags.carray for a in arrays)
-    if simple and p.size <= BLOCK:
+    if simple and p.size <= block:
         kernel(*arrays, scratch("update", p.shape, p.dtype))
         return
     if simple or p.ndim == 0:
         arrays = tuple([a.reshape(-1) for a in arrays])
     length = len(arrays[0])
-    rows = max(1, BLOCK * length // max(1, p.size))
+    rows = max(1, block * length // max(1, p.size))
 
     def task(i: int) -> None:
         blocks = [a[i * rows : (i + 1) * rows] for a in arrays]
@@ -66,7 +67,7 @@ def as_arrays(dtype: Any, *factors: float) -> tuple[Array, ...]:
 
 def sgd(p: Array, g: Array, *, lr: float) -> None:
     """`p -= lr * g`."""
-    blockwise(lambda p, g, s: axpby(-lr, g, 1.0, p), p, g)
+    blockwise(lambda p, g, s: axpby(-lr, g, 1.0, p), p, g, one_pass=True)
 
 
 def add_scaled(p: Array, a: Array, scale: float) -> None:

@@ -44,8 +44,9 @@ def run(module: Any, name: str, arrays: list[np.ndarray]) -> list[np.ndarray]:
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks of 8 elements, so that small arrays are cut."""
+    """Blocks of 8 elements or 16, so that small arrays are cut."""
     monkeypatch.setattr(update, "BLOCK", 8)
+    monkeypatch.setattr(update, "LONG_BLOCK", 16)
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (7,), (8,), (9,), (3, 50), (50, 3), (2, 3, 4, 5), (1, 30)])
