@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from minitorch.cpu.blas import axpby
+from minitorch.cpu.onednn import adam as by_onednn
 from minitorch.cpu.scratch import scratch
 from minitorch.cpu.threads import parallel
 
@@ -159,12 +160,18 @@ def adam(
     """
     root = math.sqrt(1 - beta2**t)
     rate = lr * root / (1 - beta1**t)
-    (least,) = as_arrays(p.dtype, eps * root)
+    least, scale, factor = as_arrays(p.dtype, eps * root, 1 / root**2, -rate / root)
+    fast = by_onednn.takes(p)
 
     def kernel(p: Array, g: Array, m: Array, v: Array, s: Array) -> None:
         axpby(1 - beta1, g, beta1, m)
         np.multiply(g, g, out=s)
         axpby(1 - beta2, s, beta2, v)
+        if fast:
+            if weight_decay:
+                p *= 1 - lr * weight_decay
+            by_onednn.step(p, m, v, scale, factor, eps)
+            return
         np.sqrt(v, out=s)
         s += least
         np.divide(m, s, out=s)

@@ -137,7 +137,9 @@ def declared(library: Any) -> Any:
     library.dnnl_sgemm.argtypes = (
         *letters, *dims, c_float, handle, c_int64, handle, c_int64, c_float, handle, c_int64
     )  # fmt: skip
-    for name in ("stream", "memory", "memory_desc", "primitive_desc", "primitive"):
+    library.dnnl_primitive_attr_set_post_ops.argtypes = (handle, handle)
+    library.dnnl_post_ops_create.argtypes = (pointer,)
+    for name in ("stream", "memory", "memory_desc", "primitive_desc", "primitive", "primitive_attr", "post_ops"):
         getattr(library, f"dnnl_{name}_destroy").argtypes = (handle,)
     return library
 

@@ -34,16 +34,22 @@ from minitorch.cpu.scratch import scratch
 
 Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
+Steps = tuple[tuple[Any, ...], ...]
 
 FLOAT32, ANY = 3, 1  # dnnl_f32, dnnl_format_tag_any
 IMPLEMENTATION, LAYOUT = 8, 255  # dnnl_query_impl_info_str, dnnl_query_exec_arg_md
 USER = 1  # dnnl_scratchpad_mode_user
 # What an array is to a primitive: DNNL_ARG_... of the same name.
-SRC, DST, WEIGHTS, BIAS, WORKSPACE, SCRATCHPAD = 1, 17, 33, 41, 64, 80
+SRC, SRC_1, DST, WEIGHTS, BIAS, WORKSPACE, SCRATCHPAD = 1, 2, 17, 33, 41, 64, 80
 DIFF_SRC, DIFF_DST, DIFF_WEIGHTS, DIFF_BIAS = 129, 145, 161, 169
 MEAN, VARIANCE, SCALE, SHIFT, DIFF_SCALE, DIFF_SHIFT = 49, 50, 51, 52, 255, 256
 # Of dnnl_prop_kind_t.
 FORWARD_TRAINING, FORWARD_INFERENCE, BACKWARD = 64, 96, 128
+
+
+def after(i: int) -> int:
+    """What an array is that step `i` after the primitive itself reads, counted from 0."""
+    return 32768 * (i + 1) | SRC_1  # DNNL_ARG_ATTR_MULTIPLE_POST_OP
 
 
 class Layout(Object):
@@ -180,7 +186,7 @@ class Argument(ctypes.Structure):
 
 
 @lru_cache(maxsize=1024)
-def primitive(name: str, *arguments: Any, forward: Primitive | None = None) -> Primitive | None:
+def primitive(name: str, *arguments: Any, forward: Primitive | None = None, steps: Steps = ()) -> Primitive | None:
     """The primitive of a description; one that was described before is given out again.
 
     Args:
@@ -188,13 +194,15 @@ def primitive(name: str, *arguments: Any, forward: Primitive | None = None) -> P
         arguments: of that function, between the engine and the attributes: layouts, None for one that is not there,
             ints for enumerations and flags, floats, and tuples for dimensions.
         forward: the primitive whose gradient this is, for those functions that ask for it.
+        steps: what is done to the result in the same pass: of each the name, "eltwise" of
+            `dnnl_post_ops_append_eltwise`, and the arguments of that function.
 
     Returns:
         The primitive, or None where oneDNN has none for these arguments.
     """
     hint = () if forward is None else (c_void_p(forward.description.pointer),)
     values = (c_void_p(engine()), *map(_as_c, arguments), *hint)
-    return _made(name, *values)
+    return _made(name, *values, steps=steps)
 
 
 @lru_cache(maxsize=1024)
@@ -206,22 +214,30 @@ def reorder(source: Layout, target: Layout) -> Primitive:
     return made
 
 
-def _made(name: str, *values: Any) -> Primitive | None:
+def _made(name: str, *values: Any, steps: Steps = ()) -> Primitive | None:
     function, pointer = f"dnnl_{name}_primitive_desc_create", c_void_p()
     with making, on_one_thread:  # a primitive is made for as many threads as there are now
-        status = getattr(find().library, function)(byref(pointer), *values, _attributes())
+        status = getattr(find().library, function)(byref(pointer), *values, c_void_p(_attributes(steps).pointer))
         if status == UNIMPLEMENTED:
             return None
         check(status, function)
         return Primitive(Object("primitive_desc", pointer.value), name)
 
 
-@lru_cache(maxsize=1)
-def _attributes() -> c_void_p:
-    """Those of all primitives: what they need of memory to work in is given by the caller."""
-    attributes = c_void_p(created("dnnl_primitive_attr_create"))
-    status = find().library.dnnl_primitive_attr_set_scratchpad_mode(attributes, USER)
+@lru_cache(maxsize=64)
+def _attributes(steps: Steps) -> Object:
+    """Those of a primitive with these steps; what it needs of memory to work in is given by the caller."""
+    library = find().library
+    attributes = Object("primitive_attr", created("dnnl_primitive_attr_create"))
+    status = library.dnnl_primitive_attr_set_scratchpad_mode(attributes.pointer, USER)
     check(status, "dnnl_primitive_attr_set_scratchpad_mode")
+    if steps:
+        post_ops = Object("post_ops", created("dnnl_post_ops_create"))
+        for name, *arguments in steps:
+            function = f"dnnl_post_ops_append_{name}"
+            check(getattr(library, function)(c_void_p(post_ops.pointer), *map(_as_c, arguments)), function)
+        status = library.dnnl_primitive_attr_set_post_ops(attributes.pointer, post_ops.pointer)
+        check(status, "dnnl_primitive_attr_set_post_ops")
     return attributes
 
 
