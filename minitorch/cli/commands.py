@@ -20,6 +20,7 @@ from minitorch.trainer import Trainer
 from minitorch.trainer.callbacks import model_summary
 from minitorch.trainer.public_names import make, near
 from minitorch.trainer.report import report_page
+from minitorch.trainer.run_record import versions
 from minitorch.trainer.trainer_config import TrainerConfig
 
 EXIT = {"interrupted": 130, "terminated": 143}  # as a shell tells of SIGINT and SIGTERM
@@ -38,7 +39,7 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="minitorch")
+@click.version_option(versions()["minitorch"], prog_name="minitorch")
 def commands() -> None:
     """Train networks and look at runs."""
 

@@ -407,6 +407,23 @@ def test_a_wrong_file(command):
     assert command("train", "a.toml") == (1, "", "error: model: no model is named 'MPL'; did you mean MLP?\n")
 
 
+def test_a_checkout_that_is_not_installed_says_so():
+    """It may have been put on the path alone: `--version` is no traceback."""
+    program = """
+import sys
+from importlib import metadata
+
+def missing(name):
+    raise metadata.PackageNotFoundError(name)
+
+metadata.version = missing
+from minitorch.cli.commands import run
+sys.exit(run(["--version"]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "minitorch, version not installed\n", "")
+
+
 def test_as_a_module_without_click(tmp_path):
     """Where click is missing, the message names the extra; with it, the module is the command line."""
     hide = "import sys; sys.modules['click'] = None; sys.argv = ['minitorch']; import runpy; "
