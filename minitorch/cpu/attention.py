@@ -15,7 +15,7 @@ from minitorch.cpu.threads import parallel
 
 Array = Any  # a NumPy array
 
-SCORES = 1 << 20  # bytes of scores in one task: about a second-level cache
+SCORES = 1 << 19  # bytes of scores in one task: they and what else it needs stay in the second-level cache
 QUERIES = 64  # taken together
 SAFE = 1e13  # sums of exponentials up to this, and from its inverse on, are far from the ends of float32
 
@@ -64,7 +64,7 @@ def forward(
         shape = (*q.shape[:-2], *block.shape)
         saved.append((block, np.empty(shape, q.dtype), np.empty((*shape[:-1], 1), q.dtype)))
 
-    def task(at: tuple[int, ...]) -> None:
+    def task(at: tuple[Any, ...]) -> None:
         turned, values = _turned(k[at], scale), v[at]
         for block, e, share in saved:
             s, total = e[at], share[at]
@@ -122,7 +122,7 @@ def backward(
     (q, k, v), (dq, dk, dv) = heads, out
     noise = None if noise is None else np.broadcast_to(noise, (*q.shape[:-1], k.shape[-2]))
 
-    def task(at: tuple[int, ...]) -> None:
+    def task(at: tuple[Any, ...]) -> None:
         turned, keys = _turned(v[at], 1), k[at]
         end = saved[-1][0].keys.stop
         dk[at][..., end:, :] = dv[at][..., end:, :] = 0
@@ -161,12 +161,15 @@ def _blocks(q: Array, k: Array, allowed: Array | None) -> list[Block]:
     return blocks
 
 
-def _for_heads(task: Callable[[tuple[int, ...]], None], q: Array, k: Array) -> None:
-    """Call `task` with indices into the leading axes, for all heads of a sample at once where their scores fit."""
-    lead = q.shape[:-2]
-    if len(lead) > 1 and lead[-1] * q.shape[-2] * k.shape[-2] * q.itemsize <= SCORES:
-        lead = lead[:-1]
-    places = list(np.ndindex(lead))
+def _for_heads(task: Callable[[tuple[Any, ...]], None], q: Array, k: Array) -> None:
+    """Call `task` with indices into the leading axes, for as many heads, and then samples, as have scores that fit."""
+    lead, size = q.shape[:-2], q.shape[-2] * k.shape[-2] * q.itemsize
+    axis = len(lead) - 1
+    while axis and size * lead[axis] <= SCORES:
+        size *= lead[axis]
+        axis -= 1
+    step = max(1, SCORES // size)
+    places = [(*at, slice(i, i + step)) for at in np.ndindex(lead[:axis]) for i in range(0, lead[axis], step)]
     parallel(lambda i: task(places[i]), len(places))
 
 

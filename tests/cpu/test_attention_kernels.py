@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from minitorch import Variable
+from minitorch.cpu import attention as kernels
 from minitorch.cpu import threads
 from minitorch.cpu.attention import QUERIES
 from minitorch.ops.attention import attention, attention_reference
@@ -76,6 +77,17 @@ def test_bits_do_not_depend_on_the_number_of_threads(mask: str) -> None:
         threads.set_num_threads(n)
         bits.append([a.tobytes() for a in computed(attention, given, MASKS[mask])])
     assert bits[0] == bits[1] == bits[2]
+
+
+@pytest.mark.parametrize("lead", [(3,), (2, 3), (2, 3, 2)])
+def test_heads_in_any_groups(lead: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """One head in a task, or several, or those of several samples: each gets the same bits."""
+    given = list(np.random.default_rng(0).normal(size=(4, *lead, 5, 4)).astype(np.float32))
+    bits = []
+    for scores in (1, 200, 350, 1000, 1 << 20):
+        monkeypatch.setattr(kernels, "SCORES", scores)
+        bits.append([a.tobytes() for a in computed(attention, given, np.tri(5, dtype=bool))])
+    assert all(each == bits[0] for each in bits)
 
 
 def test_keys_that_nobody_sees_cost_nothing() -> None:
