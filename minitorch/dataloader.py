@@ -10,6 +10,7 @@ from minitorch.cuda import as_cupy, as_numpy, is_array, sync_allowed, xp_of
 from minitorch.cuda.array_module import require_cupy
 from minitorch.datasets.dataset import Dataset, collate, rows_of
 from minitorch.errors import ConfigError, DataError, DTypeError, StateError
+from minitorch.foreign import LOADER_ARGUMENTS, LOADER_ATTRIBUTES, tells_arguments, tells_attributes
 from minitorch.prefetch import in_order
 from minitorch.resident import LaterBatch, Orders, Resident, Uploads, sequences_of
 
@@ -17,6 +18,7 @@ Array = Any  # a NumPy or CuPy array
 Batch = tuple[Array, ...]
 
 
+@tells_attributes(LOADER_ATTRIBUTES)
 class DataLoader:
     """The samples of `dataset` in batches: tuples of new arrays, `(x, t)`, or `(x,)` where there are no labels.
 
@@ -43,6 +45,7 @@ class DataLoader:
         DTypeError: `dataset` has no `__getitem__` or no `__len__`, or arrays are given where a Dataset is wanted.
     """
 
+    @tells_arguments(LOADER_ARGUMENTS)
     def __init__(
         self,
         dataset: Any,
@@ -287,6 +290,7 @@ class SeqDataLoader(DataLoader):
         DataError: the data set is empty.
     """
 
+    @tells_arguments(LOADER_ARGUMENTS)
     def __init__(self, dataset: Any, batch_size: int, *, num_workers: int = 0) -> None:
         super().__init__(dataset, batch_size, shuffle=False, num_workers=num_workers)
         if self.batch_size > self._samples():

@@ -1,4 +1,4 @@
-"""What users of other frameworks write, and what to write here: errors for arguments and attributes that are not there.
+"""What users of DeZero and other frameworks write, and what to write here: errors for what is not there.
 
 Nothing is looked up before Python has failed, so what is right costs nothing.
 """
@@ -70,6 +70,13 @@ CALLBACK_ARGUMENTS = {
     "every_n_train_steps": "give every=Every(steps=...)",
 }
 
+LOADER_ARGUMENTS = {
+    "gpu": "call to_gpu(), or give the Trainer the callback DevicePlacement()",
+    "pin_memory": "batches for a GPU go there from pinned memory unasked",
+    "collate_fn": "subclass Dataset, whose batch(indices) makes a batch",
+    "generator": "give seed=..., or call minitorch.seed",
+}
+
 
 _TO_DEVICE = "call to_gpu() or to_cpu()"
 _MODES = "layers train unless told otherwise: test within `with minitorch.test_mode():`"
@@ -104,7 +111,15 @@ OPTIMIZER_ATTRIBUTES = {
     "apply_gradients": "call loss.backward() and update()",
 }
 
+LOADER_ATTRIBUTES = {
+    "next": "call next() of iter(loader), which begins a pass",
+    "reset": "each pass is an iterator of its own: iter(loader) begins one",
+}
+
 VARIABLE_ATTRIBUTES = {
+    "matmaul": "it is matmul",
+    "creator": "it is node, how the Variable was made",
+    "generation": "a backward counts uses instead",
     "detach": "make a constant of its array: Variable(x.data, requires_grad=False)",
     "numpy": "its array is data, a copy on the host as_numpy(x)",
     "tolist": "call data.tolist()",
@@ -128,6 +143,7 @@ VARIABLE_ATTRIBUTES = {
 }
 
 FUNCTIONS = {
+    "batch_nrom": "it is batch_norm",
     "cross_entropy": "it is softmax_cross_entropy(x, t)",
     "nll_loss": "it is softmax_cross_entropy(x, t), of x before the softmax",
     "mse_loss": "it is mean_squared_error(x0, x1), which divides by the length of the first axis alone",

@@ -7,8 +7,9 @@ import numpy as np
 
 from minitorch.autograd import backward as walk
 from minitorch.autograd.node import Array, Node, Value, leaf
+from minitorch.autograd.primitive import describe
 from minitorch.cuda import as_cupy, as_numpy, is_array, sync_allowed
-from minitorch.errors import DTypeError, GraphError
+from minitorch.errors import DTypeError, GraphError, ShapeError
 from minitorch.foreign import VARIABLE_ATTRIBUTES, tells_attributes
 from minitorch.ops import beside_arrays, elementwise, linalg, reduce, shape
 
@@ -23,7 +24,7 @@ class Variable(Value):
         requires_grad: whether gradients gather here. A constant (False) never gets one.
 
     Raises:
-        DTypeError: `data` is anything else.
+        DTypeError: `data` is anything else, or an array of strings or objects.
     """
 
     __slots__ = ("_name",)
@@ -99,6 +100,10 @@ class Variable(Value):
             if grad is None:
                 return
             raise GraphError("grad: this Variable is a constant; set requires_grad = True first")
+        if grad is not None and self.data is not None and grad.shape != self.data.shape:
+            raise ShapeError(
+                f"grad: got {describe(grad)} for {describe(self)}; a gradient has the shape of its Variable"
+            )
         self.node.grad = grad
 
     def __len__(self) -> int:
@@ -358,7 +363,14 @@ def as_variable(x: Any) -> Variable:
 
 
 def _checked(data: Any) -> Any:
-    if data is None or is_array(data):
+    if data is None:
+        return data
+    if is_array(data):
+        if data.dtype.kind in "OUS":
+            raise DTypeError(
+                f"Variable: got {describe(data)}, an array of no numbers: convert it first, for instance with "
+                "x.astype(np.float32)"
+            )
         return data
     if isinstance(data, np.generic):
         return np.asarray(data)

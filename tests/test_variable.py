@@ -48,6 +48,17 @@ def test_other_things_are_refused(wrong):
         Variable(wrong)
 
 
+@pytest.mark.parametrize("wrong", [np.array(["a"]), np.array([b"a"]), np.array([None, 1])], ids=lambda w: str(w.dtype))
+def test_arrays_of_no_numbers_are_refused(wrong):
+    """What NumPy makes of strings, or of lists of unequal things, is found out here and not in an operation."""
+    with pytest.raises(DTypeError) as info:
+        Variable(wrong)
+    assert str(info.value) == (
+        f"Variable: got {wrong.dtype}{wrong.shape}, an array of no numbers: convert it first, for instance with "
+        "x.astype(np.float32)"
+    )
+
+
 def test_no_array_yet():
     """Without data a Variable says what is missing when asked for it."""
     v = Variable(None, name="W")
@@ -225,6 +236,18 @@ def test_grad_is_a_variable():
         v.grad = np.zeros(2)
     v.grad = None
     assert v.grad is None
+
+
+def test_grad_has_the_shape_of_its_variable():
+    """Another one is refused when it is set, before an optimizer broadcasts it; the one before stays."""
+    v = Variable(np.ones((2, 3)))
+    v.grad = before = Variable(np.zeros((2, 3)))
+    with pytest.raises(
+        ShapeError,
+        match=r"^grad: got float64\(3,\) for float64\(2, 3\); a gradient has the shape of its Variable$",
+    ):
+        v.grad = Variable(np.zeros(3))
+    assert v.grad is before
 
 
 def test_constants_have_no_grad():

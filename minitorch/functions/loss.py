@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from minitorch.autograd.primitive import describe
-from minitorch.cuda import kernels, xp_of
+from minitorch.cuda import is_array, kernels, xp_of
 from minitorch.errors import ConfigError, DataError, DTypeError, ShapeError
 from minitorch.functions.elementary import sub
 from minitorch.ops import cross_entropy, elementwise, softmax
@@ -93,12 +93,13 @@ def softmax_cross_entropy(
         ignore_index: the number that marks rows without a label.
         label_smoothing: the share e of the target that is spread evenly over all classes, from 0 to 1. Source: Szegedy
             et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016, section 7.
-        class_weights: w, what a row of each class counts for, (C,); 1 by default.
+        class_weights: w, what a row of each class counts for, (C,), at least 0; 1 by default. On a GPU not checked.
 
     Raises:
         ShapeError: `x` is no matrix, `t` has not one number for each row of it, or `class_weights` none for a class.
-        DTypeError: `t` does not hold integers.
-        DataError: a class number is out of range, there is no row with a label, or the shares of a row are no shares.
+        DTypeError: `t` does not hold integers, or `class_weights` is no array.
+        DataError: a class number is out of range, no row with a label counts, the shares of a row are no shares, or a
+            weight is negative or not finite.
         ConfigError: `label_smoothing` is not from 0 to 1, or soft targets are given with `ignore_index`.
     """
     scores, labels = as_variable(x), as_variable(t).data
@@ -109,6 +110,7 @@ def softmax_cross_entropy(
         return softmax.softmax_cross_entropy(scores, labels)
     _check_smoothing(label_smoothing)
     weights = _weights(class_weights, scores)
+    _check_some_weight(labels, weights, ignore_index)
     return cross_entropy.weighted_softmax_cross_entropy(
         scores, labels, weights, ignored=ignore_index, smoothing=label_smoothing
     )
@@ -137,13 +139,30 @@ def _check_smoothing(smoothing: float) -> None:
 def _weights(class_weights: Any, scores: Variable) -> Array | None:
     if class_weights is None:
         return None
+    if not (is_array(class_weights) or isinstance(class_weights, Variable)):
+        raise DTypeError(
+            f"softmax_cross_entropy: class_weights is {type(class_weights).__name__}; give an array, such as "
+            "np.array([1.0, 2.0], np.float32)"
+        )
     weights = as_variable(class_weights).data.astype(scores.dtype)
     if weights.shape != scores.shape[1:]:
         raise ShapeError(
             f"softmax_cross_entropy: class_weights {weights.shape} for {scores.shape[1]} classes; give one weight for "
             "each class"
         )
+    if xp_of(weights) is np and not ((weights >= 0) & (weights < np.inf)).all():
+        wrong = weights[~((weights >= 0) & (weights < np.inf))][0]
+        raise DataError(f"softmax_cross_entropy: class_weights holds {wrong}; weights are finite and at least 0")
     return weights
+
+
+def _check_some_weight(labels: Array, weights: Array | None, ignored: int | None) -> None:
+    if weights is None or xp_of(labels) is not np or weights.all():
+        return
+    if not weights[labels if ignored is None else labels[labels != ignored]].any():
+        raise DataError(
+            "softmax_cross_entropy: the classes of all labels have weight 0; a mean over no samples is not defined"
+        )
 
 
 def sigmoid_cross_entropy(x: Any, t: Any) -> Variable:

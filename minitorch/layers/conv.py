@@ -45,9 +45,8 @@ class _Kernels(Layer):
                 "pad) takes the channels of the input from the first batch, or as in_channels=..."
             )
         if out_channels % groups or (in_channels or 0) % groups:
-            raise ConfigError(
-                f"{who}: groups is {groups}; it must divide in_channels {in_channels} and out_channels {out_channels}"
-            )
+            channels = f"in_channels {in_channels} and " if in_channels else ""
+            raise ConfigError(f"{who}: groups is {groups}; it must divide {channels}out_channels {out_channels}")
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.window = window

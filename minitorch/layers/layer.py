@@ -167,15 +167,15 @@ class Layer:
         What is carried to the next call becomes that of `state`, or nothing where it is not in there, as in weights.
 
         Raises:
-            StateError: keys are missing or unexpected, or shapes differ; all of them are listed.
+            StateError: keys are missing or unexpected, shapes differ, or one is no array; all of them are listed.
         """
         params = dict(self.named_params())
         carried = {path for path, _, _ in self._carriers()} & set(state)
         serialize.check_keys(f"{type(self).__name__} weights", [*params, *carried], state)
         wrong = [
-            f"{path}: {tuple(state[path].shape)} given, {param.wanted_shape} wanted"
+            f"{path}: {_given(state[path])} given, {param.wanted_shape} wanted"
             for path, param in params.items()
-            if not param.accepts(state[path].shape)
+            if not (hasattr(state[path], "shape") and param.accepts(state[path].shape))
         ]
         if wrong:
             raise StateError(f"{type(self).__name__}: shapes differ: {'; '.join(wrong)}; build the same model first")
@@ -245,3 +245,8 @@ def _search(prefix: str, items: Iterable[tuple[Any, Any]], found: dict[Layer | P
             _search(f"{prefix}{key}.", item.items(), found)
         elif isinstance(item, (list, tuple)):
             _search(f"{prefix}{key}.", enumerate(item), found)
+
+
+def _given(value: Any) -> Any:
+    """The shape of an array in a message, else what it is."""
+    return tuple(value.shape) if hasattr(value, "shape") else type(value).__name__

@@ -24,7 +24,7 @@ class Linear(Layer):
         activation: a function applied to the output, for some of them in the same pass: see `F.linear`.
 
     Raises:
-        ConfigError: a size is not a positive integer, or `nobias` neither True nor False.
+        ConfigError: a size is not a positive integer, `nobias` neither True nor False, or `activation` no function.
     """
 
     def __init__(
@@ -44,6 +44,10 @@ class Linear(Layer):
             raise ConfigError(
                 f"Linear: nobias is {nobias!r:.80}; it must be True or False. Linear(out_size) takes the size of the "
                 "input from the first batch, or as in_size=..."
+            )
+        if activation is not None and not callable(activation):
+            raise ConfigError(
+                f"Linear: activation is {activation!r}; give a function of one Variable, such as F.relu, or None"
             )
         self.in_size = in_size
         self.out_size = out_size

@@ -45,11 +45,13 @@ class Recurrent(Layer):
 
     def __init__(self, hidden_size: int, in_size: int | None, *, gates: int, nobias: bool, dtype: Any) -> None:
         super().__init__()
+        who = type(self).__name__
         if isinstance(dtype, int):
-            who = type(self).__name__
             raise ConfigError(
                 f"{who}: dtype is {dtype!r}; the order is {who}(hidden_size, in_size, dtype), for one layer each"
             )
+        if not isinstance(hidden_size, int | np.integer) or hidden_size < 1:
+            raise ConfigError(f"{who}: hidden_size is {hidden_size!r}; a size is a positive integer")
         self.hidden_size = hidden_size
         self.x2h = Linear(gates * hidden_size, dtype=dtype, in_size=in_size)
         self.h2h = Linear(gates * hidden_size, nobias=nobias, dtype=dtype, in_size=hidden_size)

@@ -32,11 +32,17 @@ class Sequential(Model):
 
     Args:
         layers: layers, or functions of one Variable such as `F.relu`.
+
+    Raises:
+        ConfigError: one is neither, or a class.
     """
 
     def __init__(self, *layers: Callable[[Any], Any]) -> None:
         super().__init__()
         for i, layer in enumerate(layers):
+            if isinstance(layer, type):
+                name = layer.__name__
+                raise ConfigError(f"Sequential: item {i} is the class {name}; give an instance: {name}(...)")
             if not callable(layer):
                 raise ConfigError(f"Sequential: item {i} is {layer!r}; give layers or functions of one Variable")
             if isinstance(layer, L.Layer):
@@ -58,13 +64,15 @@ class MLP(Model):
         activation: applied after every layer but the last.
 
     Raises:
-        ConfigError: there is no layer.
+        ConfigError: there is no layer, a size is no positive integer, or `activation` no function.
     """
 
     def __init__(self, fc_output_sizes: Sequence[int], activation: Callable[[Any], Variable] = F.sigmoid) -> None:
         super().__init__()
-        if not fc_output_sizes:
-            raise ConfigError("MLP: fc_output_sizes is empty; give the output size of each layer, such as (1000, 10)")
+        if not isinstance(fc_output_sizes, Sequence) or isinstance(fc_output_sizes, str) or not fc_output_sizes:
+            raise ConfigError(
+                f"MLP: fc_output_sizes is {fc_output_sizes!r}; give the output size of each layer, such as (1000, 10)"
+            )
         self.activation = activation
         self.fc_output_sizes = tuple(fc_output_sizes)
         *hidden, out = fc_output_sizes

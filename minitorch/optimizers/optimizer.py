@@ -89,8 +89,9 @@ class Optimizer:
             ConfigError: `target` has no Parameters to ask for, or a group has an unknown option, a value that is not
                 allowed, or a pattern that matches nothing.
         """
-        if not isinstance(target, HasParams):
-            raise ConfigError(f"{type(self).__name__}.setup: got {type(target).__name__}; give a Layer or a Model")
+        if isinstance(target, type) or not isinstance(target, HasParams):
+            given = f"the class {target.__name__}" if isinstance(target, type) else type(target).__name__
+            raise ConfigError(f"{type(self).__name__}.setup: got {given}; give a Layer or a Model")
         self.groups = self._checked_groups(groups or {}, [path for path, _ in target.named_params()])
         if self.target is None:
             self.given = self._settings()
@@ -115,7 +116,17 @@ class Optimizer:
         return checked
 
     def add_hook(self, hook: Hook) -> Self:
-        """Call `hook(params)` before each update, after those added earlier; returns the optimizer."""
+        """Call `hook(params)` before each update, after those added earlier; returns the optimizer.
+
+        Raises:
+            ConfigError: `hook` is no function, or a class.
+        """
+        if isinstance(hook, type) or not callable(hook):
+            given = f"the class {hook.__name__}" if isinstance(hook, type) else repr(hook)
+            raise ConfigError(
+                f"{type(self).__name__}.add_hook: got {given}; give a function of the list of Parameters, such as "
+                "WeightDecay(1e-4)"
+            )
         self.hooks.append(hook)
         return self
 

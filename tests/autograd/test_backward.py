@@ -152,9 +152,10 @@ def test_the_start_can_be_differentiated():
 
 
 def test_a_start_of_another_shape_is_refused():
-    """`grad` must have the shape of its Variable, and nothing is broadcast."""
+    """`grad` must have the shape of its Variable, also where the array was changed after it; nothing is broadcast."""
     y = Variable(np.ones(3)) * 2
-    y.grad = Variable(np.ones(1))
+    y.grad = Variable(np.ones(3))
+    y.grad.data = np.ones(1)
     with pytest.raises(ShapeError, match=r"^backward: grad has shape \(1,\), its Variable \(3,\); they must be equal$"):
         y.backward()
 

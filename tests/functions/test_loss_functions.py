@@ -135,6 +135,37 @@ def test_softmax_cross_entropy_errors():
         F.softmax_cross_entropy(SCORES, LABELS * 1.0, ignore_index=-1)
 
 
+def test_class_weights_are_an_array():
+    """A list is refused by the name of the argument."""
+    with pytest.raises(DTypeError) as info:
+        F.softmax_cross_entropy(SCORES, LABELS, class_weights=[1.0, 2.0, 3.0])
+    assert str(info.value) == (
+        "softmax_cross_entropy: class_weights is list; give an array, such as np.array([1.0, 2.0], np.float32)"
+    )
+
+
+@pytest.mark.parametrize("wrong", [-1.0, np.nan, np.inf])
+def test_class_weights_are_finite_and_not_negative(wrong):
+    """What would make the mean of the loss meaningless is refused."""
+    with pytest.raises(DataError) as info:
+        F.softmax_cross_entropy(SCORES, LABELS, class_weights=np.array([1.0, wrong, 2.0]))
+    assert str(info.value) == f"softmax_cross_entropy: class_weights holds {wrong}; weights are finite and at least 0"
+
+
+@pytest.mark.parametrize(
+    ("labels", "kwargs"), [([1, 1], {}), ([1, 2], {"ignore_index": 2}), ([1, 1], {"label_smoothing": 0.1})]
+)
+def test_a_batch_whose_rows_count_for_nothing(labels, kwargs):
+    """Where all labels are of classes with weight 0, there is an error and no nan."""
+    weights = np.array([1.0, 0.0, 2.0])
+    with pytest.raises(DataError) as info:
+        F.softmax_cross_entropy(SCORES[:2], np.array(labels), class_weights=weights, **kwargs)
+    assert str(info.value) == (
+        "softmax_cross_entropy: the classes of all labels have weight 0; a mean over no samples is not defined"
+    )
+    F.softmax_cross_entropy(SCORES[:2], np.array([1, 0]), class_weights=weights)  # one counts
+
+
 def test_sigmoid_cross_entropy_golden(device):
     """Loss and gradient are PyTorch's, over the batch size, and finite for huge scores."""
     # torch.nn.functional.binary_cross_entropy_with_logits(x, t, reduction="sum") / 2 in float64

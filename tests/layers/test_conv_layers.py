@@ -164,7 +164,7 @@ def test_on_a_device():
         (
             lambda: L.Conv2d(4, 3, groups=3),
             ConfigError,
-            "Conv2d: groups is 3; it must divide in_channels None and out_channels 4",
+            "Conv2d: groups is 3; it must divide out_channels 4",
         ),
         (
             lambda: L.Conv2d(4, 3, groups=2, in_channels=3),

@@ -248,6 +248,9 @@ def test_what_does_not_fit_is_listed_and_nothing_changes(called, tmp_path):
     refuse({**good, "l3.W": X, "x": X}, r"^TwoLayers weights: unexpected \(2\): l3.W, x\. ")
     refuse({"a": X}, r"^TwoLayers weights: missing \(4\): l1.W, l1.b, l2.W, l2.b; unexpected \(1\): a\. ")
     refuse(
+        {**good, "l2.b": "zeros"}, r"^TwoLayers: shapes differ: l2.b: str given, \(3,\) wanted; build the same model"
+    )
+    refuse(
         {**good, "l1.W": np.ones((2, 5)), "l2.b": np.ones((1, 3))},
         r"^TwoLayers: shapes differ: l1.W: \(2, 5\) given, \((2|None), 4\) wanted; l2.b: \(1, 3\) given, \(3,\) wanted"
         r"; build the same model first$",

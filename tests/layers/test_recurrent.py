@@ -7,7 +7,7 @@ import fake_cupy
 import minitorch.functions as F
 import minitorch.layers as L
 from minitorch import as_variable, no_grad, serialize
-from minitorch.errors import ShapeError, StateError
+from minitorch.errors import ConfigError, ShapeError, StateError
 from minitorch.models import Sequential
 from minitorch.optimizers import SGD
 from minitorch.utils import directional_check
@@ -338,6 +338,15 @@ def test_under_no_grad_nothing_is_recorded(layer_class):
     assert not layer.h.requires_grad
     layer(X[0]).sum().backward()
     assert layer.x2h.W.grad is not None
+
+
+@pytest.mark.parametrize("wrong", [0, -2, 2.5, "3", None], ids=repr)
+@each_layer
+def test_the_hidden_size_is_a_positive_integer(layer_class, wrong):
+    """Another one is refused by the name of the layer and of the argument."""
+    with pytest.raises(ConfigError) as info:
+        layer_class(wrong)
+    assert str(info.value) == f"{layer_class.__name__}: hidden_size is {wrong!r}; a size is a positive integer"
 
 
 @each_layer

@@ -52,13 +52,23 @@ def test_mlp_has_the_sigmoid_of_the_book():
     np.testing.assert_allclose(one(X).data, X @ one.l0.W.data, rtol=1e-5)
 
 
-def test_mlp_without_layers():
-    """No sizes, no model."""
+@pytest.mark.parametrize("sizes", [(), [], 10, None, "10", np.array([5, 3])], ids=repr)
+def test_mlp_without_layers(sizes):
+    """No sizes, no model; one size is a tuple of one."""
+    with pytest.raises(ConfigError) as info:
+        MLP(sizes)
+    assert str(info.value) == (
+        f"MLP: fc_output_sizes is {sizes!r}; give the output size of each layer, such as (1000, 10)"
+    )
+
+
+def test_an_activation_is_a_function():
+    """Its name is none, and what comes after the first size in `MLP(5, 3)` is no second one."""
     with pytest.raises(
         ConfigError,
-        match=r"^MLP: fc_output_sizes is empty; give the output size of each layer, such as \(1000, 10\)$",
+        match=r"^Linear: activation is 'relu'; give a function of one Variable, such as F.relu, or None$",
     ):
-        MLP(())
+        MLP((5, 3), activation="relu")
 
 
 def test_sequential():
@@ -67,6 +77,14 @@ def test_sequential():
     y = model(X)
     assert paths(model) == ["l0.W", "l0.b", "l3.W"]
     np.testing.assert_allclose(y.data, np.maximum(X @ model.l0.W.data, 0) @ model.l3.W.data, rtol=1e-5, atol=1e-6)
+
+
+def test_a_class_is_no_layer():
+    """A class forgotten to be called is told when the model is made, not when its first batch comes."""
+    with pytest.raises(
+        ConfigError, match=r"^Sequential: item 1 is the class Dropout; give an instance: Dropout\(...\)$"
+    ):
+        Sequential(L.Linear(3), L.Dropout)
 
 
 def test_sequential_of_sequentials():

@@ -181,6 +181,20 @@ def test_setup_takes_a_layer(wrong):
         SGD().setup(wrong)
 
 
+def test_classes_are_no_instances():
+    """A class that was not called is told as one, and so is a hook that is no function, before the first update."""
+    with pytest.raises(ConfigError, match=r"^SGD.setup: got the class MLP; give a Layer or a Model$"):
+        SGD().setup(MLP)
+    for wrong, given in ((WeightDecay, "the class WeightDecay"), (0.1, "0.1"), (None, "None")):
+        optimizer = SGD()
+        with pytest.raises(ConfigError) as info:
+            optimizer.add_hook(wrong)
+        assert str(info.value) == (
+            f"SGD.add_hook: got {given}; give a function of the list of Parameters, such as WeightDecay(1e-4)"
+        )
+        assert optimizer.hooks == []
+
+
 def test_update_one_must_be_written():
     """The base class says what is missing."""
 

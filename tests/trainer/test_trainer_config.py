@@ -130,7 +130,7 @@ def test_pictures_look_at_the_validation_samples(settings, tmp_path):
         (("model", "name"), "os.system", r"model: no model is named 'os\.system'; there is GPT, MLP, "),
         (("model", "activation"), "rellu", r"model\.activation: no function is named 'rellu'; did you mean relu"),
         (("model", "depth"), 3, r"model: MLP has no setting 'depth'; there is activation, fc_output_sizes"),
-        (("model", "fc_output_sizes"), [], r"model: MLP: fc_output_sizes is empty"),
+        (("model", "fc_output_sizes"), [], r"model: MLP: fc_output_sizes is \[\]; give the output size of each layer"),
         (("optimizer", "lr"), "high", r"optimizer: .*lr"),
         (("optimizer", "name"), "WeightDecay", r"optimizer: no optimizer is named 'WeightDecay'; there is AdaDelta"),
         (("train", "dataset"), {"name": "ArrayDataset"}, r"train\.dataset: ArrayDataset needs x"),
