@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from minitorch.autograd.node import Node
-from minitorch.errors import ConfigError, GraphError, MissingExtraError
+from minitorch.errors import ConfigError, DTypeError, GraphError, MissingExtraError
 from minitorch.variable import Variable
 
 
@@ -19,7 +19,10 @@ def get_dot_graph(output: Variable, verbose: bool = True) -> str:
 
     Raises:
         GraphError: `output` is a constant; nothing leads to it.
+        DTypeError: `output` is no Variable.
     """
+    if not isinstance(output, Variable):
+        raise DTypeError(f"get_dot_graph: got {type(output).__name__}; give a Variable, whose graph is drawn")
     if output.node is None:
         raise GraphError("get_dot_graph: this Variable is a constant; compute it from a Variable, outside no_grad")
     numbers = itertools.count()
@@ -60,9 +63,11 @@ def plot_dot_graph(output: Variable, verbose: bool = True, to_file: str | PathLi
 
     Raises:
         MissingExtraError: the program `dot` of Graphviz is not installed.
-        ConfigError: Graphviz does not know the format.
+        ConfigError: the name has no ending, or Graphviz does not know the format.
     """
     path = Path(to_file)
+    if not path.suffix:
+        raise ConfigError(f"plot_dot_graph: to_file {str(to_file)!r} has no ending to say the format; add one, as .png")
     text = get_dot_graph(output, verbose)
     if path.suffix == ".dot":
         path.write_text(text)

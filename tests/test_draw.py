@@ -7,7 +7,7 @@ import pytest
 
 import minitorch.functions as F
 from minitorch import Variable
-from minitorch.errors import ConfigError, GraphError, MissingExtraError
+from minitorch.errors import ConfigError, DTypeError, GraphError, MissingExtraError
 from minitorch.utils import get_dot_graph, plot_dot_graph
 
 
@@ -67,3 +67,17 @@ def test_a_picture_is_written(y, tmp_path):
     assert plot_dot_graph(y, to_file=tmp_path / "g.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(ConfigError, match="could not write"):
         plot_dot_graph(y, to_file=tmp_path / "g.nonsense")
+
+
+def test_a_name_without_an_ending_is_refused(y, tmp_path):
+    """The ending says the format, and without one there is no picture to guess."""
+    with pytest.raises(
+        ConfigError, match=r"^plot_dot_graph: to_file '.*graph' has no ending to say the format; add one, as .png$"
+    ):
+        plot_dot_graph(y, to_file=tmp_path / "graph")
+
+
+def test_an_array_has_no_graph():
+    """Only Variables know where they come from."""
+    with pytest.raises(DTypeError, match=r"^get_dot_graph: got ndarray; give a Variable, whose graph is drawn$"):
+        get_dot_graph(np.ones(3))

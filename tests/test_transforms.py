@@ -357,3 +357,27 @@ def test_to_array_refuses_what_is_no_image(photo):
     """The message names the type."""
     with pytest.raises(DTypeError, match="ToArray: got str; it converts Pillow images and passes arrays on"):
         ToArray()("photo.png")
+
+
+@pytest.mark.parametrize("transform", [Resize(2), Convert("L"), Convert("BGR")], ids=repr)
+def test_arrays_are_no_pillow_images(transform):
+    """Where an image is wanted the order of the transforms is told, instead of what NumPy makes of `resize`."""
+    pytest.importorskip("PIL.Image")
+    with pytest.raises(DTypeError) as info:
+        Compose([ToArray(), transform])(PIXELS[0])
+    name = type(transform).__name__
+    assert str(info.value) == f"{name}: got ndarray; it takes Pillow images: put it before ToArray, or after ToPIL"
+
+
+def test_to_pil_takes_images():
+    """Axes and types that Pillow knows no images of are refused."""
+    pytest.importorskip("PIL.Image")
+    with pytest.raises(
+        ShapeError, match=r"^ToPIL: got an array of shape \(4, 5\); an image is \(channels, height, width\)$"
+    ):
+        ToPIL()(np.zeros((4, 5), np.uint8))
+    with pytest.raises(DTypeError) as info:
+        ToPIL()(np.zeros((3, 4, 5), np.float32))
+    assert str(info.value) == (
+        "ToPIL: Pillow has no images of 3 channels of float32; put it before ToFloat, or use x.astype(np.uint8)"
+    )

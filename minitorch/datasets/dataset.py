@@ -125,9 +125,10 @@ class ArrayDataset(Dataset):
     ) -> None:
         for name, array in (("x", x), ("t", t)):
             if array is not None and not (is_array(array) and array.ndim):
+                found = "a single number" if getattr(array, "shape", None) == () else type(array).__name__
                 raise DataError(
-                    f"ArrayDataset: {name} is {type(array).__name__} {getattr(array, 'shape', '')}; "
-                    "give an array with samples along axis 0, or a list of (x, t) to the loader itself"
+                    f"ArrayDataset: {name} is {found}; give an array with samples along axis 0, or a list of (x, t) "
+                    "to the loader itself"
                 )
         self._arrays = x, t
         super().__init__(transform=transform, target_transform=target_transform)

@@ -7,7 +7,7 @@ import numpy as np
 from attrs import field, frozen
 
 from minitorch.cuda import as_numpy
-from minitorch.errors import DTypeError, MissingExtraError
+from minitorch.errors import DTypeError, MissingExtraError, ShapeError
 from minitorch.transforms.images import as_pair
 from minitorch.transforms.transform import Array, Transform
 from minitorch.transforms.values import as_dtype
@@ -25,18 +25,33 @@ def _pillow(name: str) -> ModuleType:
     return module
 
 
+def _check_image(name: str, image: Any) -> ModuleType:
+    """Pillow's `Image` module; raise DTypeError unless `image` is one of its images."""
+    pillow = _pillow(name)
+    if not isinstance(image, pillow.Image):
+        raise DTypeError(
+            f"{name}: got {type(image).__name__}; it takes Pillow images: put it before ToArray, or after ToPIL"
+        )
+    return pillow
+
+
 @frozen
 class Convert:
-    """Convert a Pillow image to `mode` ("RGB", "L", ... or "BGR", which Pillow does not know)."""
+    """Convert a Pillow image to `mode` ("RGB", "L", ... or "BGR", which Pillow does not know).
+
+    Raises:
+        DTypeError: the sample is no Pillow image.
+    """
 
     mode: str = "RGB"
 
     def __call__(self, image: Image) -> Image:
         """Convert one image."""
+        pillow = _check_image("Convert", image)
         if self.mode != "BGR":
             return image.convert(self.mode)
         red, green, blue = image.convert("RGB").split()
-        return _pillow("Convert").merge("RGB", (blue, green, red))
+        return pillow.merge("RGB", (blue, green, red))
 
 
 @frozen
@@ -46,6 +61,9 @@ class Resize:
     Args:
         size: width and height, as one number or as (width, height).
         mode: one of Pillow's `Image.Resampling`; bilinear by default.
+
+    Raises:
+        DTypeError: the sample is no Pillow image.
     """
 
     size: tuple[int, int] = field(converter=as_pair)
@@ -53,7 +71,7 @@ class Resize:
 
     def __call__(self, image: Image) -> Image:
         """Scale one image."""
-        pillow = _pillow("Resize")
+        pillow = _check_image("Resize", image)
         return image.resize(self.size, pillow.Resampling.BILINEAR if self.mode is None else self.mode)
 
 
@@ -83,9 +101,22 @@ class ToArray(Transform):
 
 @frozen
 class ToPIL:
-    """Make an array (channels, height, width) a Pillow image; one channel makes a grey image."""
+    """Make an array (channels, height, width) a Pillow image; one channel makes a grey image.
+
+    Raises:
+        ShapeError: the array has not three axes.
+        DTypeError: Pillow has no images of such channels, as of three of floats.
+    """
 
     def __call__(self, array: Array) -> Image:
         """Convert one array."""
-        array = as_numpy(array)
-        return _pillow("ToPIL").fromarray(array[0] if len(array) == 1 else array.transpose(1, 2, 0))
+        pillow, array = _pillow("ToPIL"), as_numpy(array)
+        if array.ndim != 3:
+            raise ShapeError(f"ToPIL: got an array of shape {array.shape}; an image is (channels, height, width)")
+        try:
+            return pillow.fromarray(array[0] if len(array) == 1 else array.transpose(1, 2, 0))
+        except TypeError as error:
+            raise DTypeError(
+                f"ToPIL: Pillow has no images of {len(array)} channels of {array.dtype}; put it before ToFloat, or use "
+                "x.astype(np.uint8)"
+            ) from error

@@ -211,8 +211,10 @@ def test_a_data_set_without_data_says_what_to_override():
             use(dataset)
 
 
-@pytest.mark.parametrize(("x", "found"), [([1, 2], "list"), (np.float32(1), "float32"), (np.array(1), r"ndarray \(\)")])
+@pytest.mark.parametrize(
+    ("x", "found"), [([1, 2], "list"), (np.float32(1), "a single number"), (np.array(1), "a single number")]
+)
 def test_array_dataset_takes_arrays_alone(x, found):
     """Lists and scalars are refused with the remedy."""
-    with pytest.raises(DataError, match=f"ArrayDataset: x is {found} ?.*; give an array with samples along axis 0, or"):
+    with pytest.raises(DataError, match=f"^ArrayDataset: x is {found}; give an array with samples along axis 0, or"):
         ArrayDataset(x)
