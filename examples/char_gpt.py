@@ -39,12 +39,16 @@ def apart(dataset):
     return [dataset[i] for i in range(0, len(dataset), dataset.context)]
 
 
-def written(model, dataset, beginning, n, temperature, device):
-    """`beginning`, and `n` characters that the model adds to it."""
+def numbered(beginning, dataset):
+    """The numbers of the characters of `beginning`."""
     unknown = set(beginning) - set(dataset.char_to_id)
     if unknown or not beginning:
         raise SystemExit(f"--beginning {beginning!r}: needs characters of the text, without {sorted(unknown)}")
-    ids = device.put(np.array([[dataset.char_to_id[char] for char in beginning]]))
+    return np.array([[dataset.char_to_id[char] for char in beginning]])
+
+
+def written(model, dataset, ids, n, temperature):
+    """The text of `ids`, and `n` characters that the model adds to it."""
     ids = minitorch.as_numpy(model.generate(ids, n, temperature))
     return "".join(dataset.id_to_char[i] for i in ids[0].tolist())
 
@@ -69,6 +73,7 @@ def main():
     device = Device(args.device)
     train_set = TinyText(args.text, args.context)
     test_set = TinyText(args.text, args.context, train=False)
+    beginning = device.put(numbered(args.beginning, train_set))  # before the training, since it may be refused
     model = GPT(len(train_set.char_to_id), args.context, args.width, args.layers, n_heads=4, dropout_ratio=0.1)
     trainer = CharTrainer(
         model,
@@ -84,7 +89,7 @@ def main():
     )
     print(f"at the end: loss {trainer.evaluate(DataLoader(apart(test_set), 32))['loss']:.4f} on the end of the text")
     print("-" * 40)
-    print(written(model, train_set, args.beginning, args.characters, args.temperature, device))
+    print(written(model, train_set, beginning, args.characters, args.temperature))
 
 
 if __name__ == "__main__":

@@ -75,11 +75,13 @@ class GPT(Model):
             seed: for the random numbers.
 
         Raises:
-            ConfigError: the temperature is negative.
+            ConfigError: `n` or the temperature is negative.
             ShapeError: `ids` is no matrix, or has no tokens to begin with.
         """
         if not temperature >= 0:
             raise ConfigError(f"generate: temperature is {temperature!r}; it must be at least 0")
+        if n < 0:
+            raise ConfigError(f"generate: n is {n!r}; it must be at least 0")
         ids = as_variable(ids).data
         if ids.ndim != 2 or not ids.shape[1]:
             raise ShapeError(

@@ -6,6 +6,7 @@ import numpy as np
 
 from minitorch import functions as F
 from minitorch import layers as L
+from minitorch.errors import DTypeError
 from minitorch.models.model import Model
 from minitorch.models.pretrained import check_classes, dezero_weights
 from minitorch.variable import Variable
@@ -61,7 +62,14 @@ class VGG16(Model):
             image: of any mode.
             size: (width, height) to scale it to; None leaves it as it is.
             dtype: of the array.
+
+        Raises:
+            DTypeError: `image` is no Pillow image.
         """
+        if not hasattr(image, "convert"):
+            raise DTypeError(
+                f"VGG16.preprocess: got {type(image).__name__}; give a Pillow image, such as Image.open(path)"
+            )
         image = image.convert("RGB")
         if size is not None:
             image = image.resize(size)

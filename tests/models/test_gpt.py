@@ -144,6 +144,8 @@ def test_errors():
         gpt(IDS[0])
     with pytest.raises(ShapeError, match=r"generate: ids has shape \(2, 0\); wanted \(N, T\), with at least one token"):
         gpt.generate(IDS[:, :0], 3)
+    with pytest.raises(ConfigError, match=r"^generate: n is -5; it must be at least 0$"):
+        gpt.generate(IDS, -5)
     with pytest.raises(ConfigError, match="generate: temperature is -1; it must be at least 0"):
         gpt.generate(IDS, 3, temperature=-1)
     with pytest.raises(ConfigError, match="width 12 is not a multiple of n_heads, 5"):

@@ -12,7 +12,7 @@ import minitorch
 import minitorch.functions as F
 import minitorch.layers as L
 from minitorch import models, optimizers, serialize
-from minitorch.errors import CheckpointError, ConfigError, DownloadError, StateError
+from minitorch.errors import CheckpointError, ConfigError, DownloadError, DTypeError, StateError
 from minitorch.models import pretrained
 from minitorch.models.resnet import Bottleneck, without_first_bias
 from minitorch.models.torchvision import load_torchvision_weights
@@ -181,6 +181,16 @@ def test_preprocess():
     assert (x.shape, x.dtype) == ((3, 2, 4), np.float32)
     np.testing.assert_allclose(x[:, 0, 0], [30 - 103.939, 20 - 116.779, 10 - 123.68], rtol=1e-6)
     assert models.VGG16.preprocess(picture, size=None, dtype=np.float64).shape == (3, 1, 1)
+
+
+def test_preprocess_takes_pillow_images():
+    """An array, or the path of a file, is refused with what to give."""
+    for wrong in (np.zeros((3, 4, 4)), "zebra.jpg"):
+        with pytest.raises(DTypeError) as info:
+            models.VGG16.preprocess(wrong)
+        assert str(info.value) == (
+            f"VGG16.preprocess: got {type(wrong).__name__}; give a Pillow image, such as Image.open(path)"
+        )
 
 
 def test_preprocess_of_pillow_images():
