@@ -50,15 +50,15 @@ class Section:
 
 
 SECTIONS = (
-    Section("minitorch", 120, module="with_minitorch"),
+    Section("minitorch", 145, module="with_minitorch"),
     Section("pytorch", 120, ("torch",), "with_torch"),
     Section("kernels", 35, module="kernels"),
     Section("waits", 25, module="waits"),
     Section("tests", 55, ("pytest",), tests=("tests/cuda",)),
-    Section("jax", 50, ("jax",), "with_jax"),
-    Section("lightning", 45, ("torch", "lightning"), "with_lightning"),
-    Section("sanitizer", 45, module="sanitized"),
-    Section("suite", 95, ("pytest",), tests=("tests", "--ignore=tests/cuda")),
+    Section("jax", 45, ("jax",), "with_jax"),
+    Section("lightning", 40, ("torch", "lightning"), "with_lightning"),
+    Section("sanitizer", 40, module="sanitized"),
+    Section("suite", 85, ("pytest",), tests=("tests", "--ignore=tests/cuda")),
 )
 # A package that warns there, in versions that the tests have not met, is no failure; nor is a file that does not import
 # a reason to run none of the others.

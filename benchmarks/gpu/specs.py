@@ -24,6 +24,7 @@ class Spec:
             layers, width, heads and context.
         adam: Adam (AdamW for the gpt), else SGD.
         relu: relu, else sigmoid; for the mlp.
+        epochs: that are measured, after two that are not.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Spec:
     sizes: tuple[int, ...]
     adam: bool = True
     relu: bool = True
+    epochs: int = 5
 
     @property
     def lr(self) -> float:
@@ -47,16 +49,18 @@ GIVEN = (
     Spec("e: GPT of 4 layers, width 128, context 128, batch 16", GPT, 16, 100, (4, 128, 4, 128)),
 )
 LARGE = (
-    Spec("a, large: MLP 784-8192-8192-10, SGD, batch 1024", MLP, 1024, 58, (8192, 8192), adam=False, relu=False),
-    Spec("b, large: MLP 784-8192-8192-10, Adam, batch 1024", MLP, 1024, 58, (8192, 8192)),
-    Spec("c, large: CNN 64-128-256, Adam, batch 512", CNN, 512, 40, (64, 128, 256)),
-    Spec("e, large: GPT of 8 layers, width 512, context 256, batch 32", GPT, 32, 20, (8, 512, 8, 256)),
+    Spec(
+        "a, large: MLP 784-8192-8192-10, SGD, batch 1024", MLP, 1024, 58, (8192, 8192), adam=False, relu=False, epochs=3
+    ),
+    Spec("b, large: MLP 784-8192-8192-10, Adam, batch 1024", MLP, 1024, 58, (8192, 8192), epochs=3),
+    Spec("c, large: CNN 64-128-256, Adam, batch 512", CNN, 512, 40, (64, 128, 256), epochs=3),
+    Spec("e, large: GPT of 8 layers, width 512, context 256, batch 32", GPT, 32, 20, (8, 512, 8, 256), epochs=3),
 )
 TINY = (
-    Spec("a, tiny", MLP, 4, 8, (6,), adam=False, relu=False),
-    Spec("b, tiny", MLP, 4, 8, (6,)),
-    Spec("c, tiny", CNN, 2, 6, (2, 3, 4)),
-    Spec("e, tiny", GPT, 2, 6, (1, 8, 2, 6)),
+    Spec("a, tiny", MLP, 4, 8, (6,), adam=False, relu=False, epochs=2),
+    Spec("b, tiny", MLP, 4, 8, (6,), epochs=2),
+    Spec("c, tiny", CNN, 2, 6, (2, 3, 4), epochs=2),
+    Spec("e, tiny", GPT, 2, 6, (1, 8, 2, 6), epochs=2),
 )
 LETTERS = 64
 

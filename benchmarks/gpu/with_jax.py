@@ -78,7 +78,7 @@ def scores(spec: Spec, p: Any, x: Any) -> Any:
     return linear(str(len(spec.sizes)), x)
 
 
-def run(record: Record, spec: Spec, epochs: int) -> None:
+def run(record: Record, spec: Spec) -> None:
     x, t = (jnp.asarray(a) for a in data(spec))
 
     @partial(jax.jit, donate_argnums=(0, 1))
@@ -104,7 +104,7 @@ def run(record: Record, spec: Spec, epochs: int) -> None:
     zeros = [{k: jnp.zeros_like(p) for k, p in params.items()} for _ in range(2)] if spec.adam else []
     state: Any = (jnp.zeros(()), *zeros)
     key, times, loss = jax.random.key(0), [], 0.0
-    for epoch in range(epochs + 2):
+    for epoch in range(spec.epochs + 2):
         start = time.perf_counter()
         order, total = jax.random.permutation(jax.random.fold_in(key, epoch), len(x)), jnp.zeros(())
         for i in range(spec.steps):
@@ -122,7 +122,7 @@ def main() -> None:
             record.add("skipped", what="JAX", why="this JAX finds no GPU")
             return
         for spec in specs(record.fake):
-            record.attempt(f"{spec.name}, JAX", lambda s=spec: run(record, s, 2 if record.fake else 5))
+            record.attempt(f"{spec.name}, JAX", lambda s=spec: run(record, s))
 
 
 if __name__ == "__main__":

@@ -53,12 +53,12 @@ class Module(lightning.LightningModule):
         self.ends.append(time.perf_counter())
 
 
-def run(record: Record, spec: Spec, epochs: int) -> None:
+def run(record: Record, spec: Spec) -> None:
     device = "cpu" if record.fake else "cuda"
     training = Training(spec, device, capturable=False)
     module = Module(training)
     trainer = lightning.Trainer(
-        max_epochs=epochs + 2, accelerator="cpu" if record.fake else "gpu", devices=1, logger=False,
+        max_epochs=spec.epochs + 2, accelerator="cpu" if record.fake else "gpu", devices=1, logger=False,
         enable_progress_bar=False, enable_checkpointing=False, enable_model_summary=False,
     )  # fmt: skip
     trainer.fit(module, Batches(training))
@@ -75,7 +75,7 @@ def main() -> None:
         record.add("version", package="Lightning", version=lightning.__version__)
         round_nothing()
         for spec in specs(record.fake):
-            record.attempt(f"{spec.name}, Lightning", lambda s=spec: run(record, s, 2 if record.fake else 5))
+            record.attempt(f"{spec.name}, Lightning", lambda s=spec: run(record, s))
 
 
 if __name__ == "__main__":

@@ -71,11 +71,11 @@ def trainer_of(spec: Spec, callbacks: list[Callback]) -> tuple[Trainer, DataLoad
     return Trainer(model, optimizer, loss=loss, callbacks=callbacks), loader
 
 
-def run(record: Record, spec: Spec, way: str, epochs: int) -> None:
+def run(record: Record, spec: Spec, way: str) -> None:
     clock = Epochs()
     callbacks = [DevicePlacement("cuda"), *[make() for make in WAYS[way]], clock]
     trainer, loader = trainer_of(spec, callbacks)
-    result = trainer.fit(loader, epochs=epochs + 2)
+    result = trainer.fit(loader, epochs=spec.epochs + 2)
     times = [end - start for start, end in zip(clock.ends[1:], clock.ends[2:], strict=False)]
     graph = next((c for c in callbacks if isinstance(c, CudaGraph)), None)
     record.add(
@@ -94,7 +94,7 @@ def main() -> None:
     with section() as record:
         for spec in specs(record.fake):
             for way in WAYS:
-                record.attempt(f"{spec.name}, {way}", lambda s=spec, w=way: run(record, s, w, 2 if record.fake else 5))
+                record.attempt(f"{spec.name}, {way}", lambda s=spec, w=way: run(record, s, w))
 
 
 if __name__ == "__main__":

@@ -135,14 +135,14 @@ def round_nothing() -> None:
     torch.backends.cudnn.allow_tf32 = False
 
 
-def run(record: Record, spec: Spec, way: str, epochs: int, device: str) -> None:
+def run(record: Record, spec: Spec, way: str, device: str) -> None:
     training = Training(spec, device, capturable=way == GRAPH)
     step = captured(training) if way == GRAPH else training.step
     if way == COMPILED:
         torch.compiler.reset()  # one function serves all workloads, and is compiled a few times only
         training.forward = torch.compile(training.forward, mode="reduce-overhead")
     times, loss = [], 0.0
-    for _ in range(epochs + 2):
+    for _ in range(spec.epochs + 2):
         start = time.perf_counter()
         loss = training.epoch(step)
         times.append(time.perf_counter() - start)
@@ -160,9 +160,7 @@ def main() -> None:
                 if record.fake and way != EAGER:
                     record.add("skipped", what=f"{spec.name}, {way}", why="it takes a GPU")
                 else:
-                    record.attempt(
-                        f"{spec.name}, {way}", lambda s=spec, w=way: run(record, s, w, 2 if record.fake else 5, device)
-                    )
+                    record.attempt(f"{spec.name}, {way}", lambda s=spec, w=way: run(record, s, w, device))
 
 
 if __name__ == "__main__":

@@ -124,7 +124,7 @@ def convolve(result: str, x: Array, W: Array, y: Array, window: Window, groups: 
     if library is None or math is None or not takes(x, W, y):
         return False
     cupy = xp_of(x)
-    handle = _handle(library, cupy.cuda.Device().id)
+    handle = _handle(library, cupy)
     if handle is None:
         return False
     sizes = window.kernel, window.stride, window.pad, window.dilation
@@ -260,10 +260,15 @@ class _Handle:
 _local = threading.local()
 
 
-def _handle(library: Any, device: int) -> Any:
-    """This thread's handle for a device; None where cuDNN does not begin."""
+def _handle(library: Any, cupy: Any) -> Any:
+    """This thread's handle for the current device; None where cuDNN does not begin."""
     handles: dict[Any, _Handle] = _local.__dict__.setdefault("handles", {})
-    key = (id(library), device)
+    key = (id(library), cupy.cuda.Device().id)
     if key not in handles:
+        if cupy.cuda.get_current_stream().is_capturing():
+            raise DeviceError(
+                "cuDNN begins with its first convolution in a thread, which a capture does not survive; do the same "
+                "work once before the capture"
+            )
         handles[key] = _Handle(library)
     return handles[key].pointer

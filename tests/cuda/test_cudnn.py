@@ -19,7 +19,7 @@ import fake_cupy
 from fake_cupy import cupy
 from minitorch.cpu import conv as on_host
 from minitorch.cpu.window import Window
-from minitorch.cuda import computing, conv, cudnn
+from minitorch.cuda import CapturedStep, computing, conv, cudnn
 from minitorch.errors import DeviceError
 
 GEOMETRIES = [
@@ -125,7 +125,7 @@ def _key(x: Any, W: Any, window: Window, groups: int, mode: str) -> Any:
     shapes = x.shape, W.shape, (len(x), len(W), *window.positions(x.shape[2:]))
     sizes = window.kernel, window.stride, window.pad, window.dilation
     library = cudnn.load()
-    return library, cudnn._handle(library, 0), "y", shapes, sizes, groups, cudnn.MATH[mode]
+    return library, cudnn._handle(library, cupy), "y", shapes, sizes, groups, cudnn.MATH[mode]
 
 
 def test_without_an_algorithm_products_are_asked(library: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,6 +166,17 @@ def test_what_cudnn_refuses_after_all_is_asked_of_products(library: Any, status:
     cudnn._plan.cache_clear()
     with pytest.raises(DeviceError, match=r"cuDNN: cudnnConvolutionForward for x \(2, 4, 7, 8\), .*: status 5000"):
         conv.conv2d(a, b, window, groups)
+
+
+def test_cudnn_does_not_begin_inside_a_capture(library: Any) -> None:
+    """The step says so; after a warm-up its convolutions are captured."""
+    window, groups = GEOMETRIES[0]
+    *_, a, b, _ = arrays(window, groups)
+    step = CapturedStep(lambda: conv.conv2d(a, b, window, groups))
+    with pytest.raises(DeviceError, match=r"cannot be captured: .*cuDNN begins with its first convolution in a thread"):
+        step.capture()
+    step.warm_up(1)
+    step.capture()
 
 
 def test_where_cudnn_does_not_begin_products_are_asked(library: Any) -> None:
