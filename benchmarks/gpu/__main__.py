@@ -49,16 +49,17 @@ class Section:
     tests: tuple[str, ...] = ()
 
 
+TELLING = ("tests/cuda", "tests/trainer/test_training_on_a_gpu.py")  # the tests that tell most
 SECTIONS = (
     Section("minitorch", 145, module="with_minitorch"),
     Section("pytorch", 120, ("torch",), "with_torch"),
     Section("kernels", 35, module="kernels"),
     Section("waits", 25, module="waits"),
-    Section("tests", 55, ("pytest",), tests=("tests/cuda",)),
+    Section("tests", 55, ("pytest",), tests=TELLING),
     Section("jax", 45, ("jax",), "with_jax"),
     Section("lightning", 40, ("torch", "lightning"), "with_lightning"),
     Section("sanitizer", 40, module="sanitized"),
-    Section("suite", 85, ("pytest",), tests=("tests", "--ignore=tests/cuda")),
+    Section("suite", 85, ("pytest",), tests=("tests", *(f"--ignore={path}" for path in TELLING))),
 )
 # A package that warns there, in versions that the tests have not met, is no failure; nor is a file that does not import
 # a reason to run none of the others.
@@ -164,7 +165,7 @@ def run(section: Section, seconds: float, results: Path, fake: bool) -> None:
         results.with_name(f"{results.stem}-{section.name}.log").write_text(said)
     took = time.monotonic() - started
     if section.tests:
-        _add(results, "tests", of=section.tests[0], **counts(said), code=code, seconds=took, said=said[-3000:])
+        _add(results, "tests", of=section.name, **counts(said), code=code, seconds=took, said=said[-3000:])
     elif section.name == "sanitizer" and not fake:
         clean = "ERROR SUMMARY: 0 errors" in said
         _add(results, "sanitizer", clean=clean, code=code, seconds=took, said="" if clean else said[-3000:])

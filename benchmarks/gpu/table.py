@@ -122,7 +122,7 @@ def checks(rows: list[Row]) -> list[str]:
             else f" (code {row['code']})"
         )
         lines.append(
-            f"- `pytest -m gpu {row['of']}`: {row['passed']} passed, {row['failed']} failed, {row['skipped']} skipped "
+            f"- `pytest -m gpu`, {row['of']}: {row['passed']} passed, {row['failed']} failed, {row['skipped']} skipped "
             f"in {row['seconds']:.0f} s{end}"
         )
         lines += [f"  - {line}" for line in row["said"].splitlines() if line.startswith(("FAILED", "ERROR "))]

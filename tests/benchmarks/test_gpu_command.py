@@ -11,7 +11,7 @@ import pytest
 
 import minitorch
 from benchmarks.gpu import table
-from benchmarks.gpu.__main__ import ALL, SECTIONS, counts, write_page
+from benchmarks.gpu.__main__ import ALL, PYTEST, SECTIONS, TELLING, counts, write_page
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,8 +64,9 @@ def test_without_a_gpu_it_says_so():
 
 
 def test_every_section_has_its_time():
-    """The limits together are the limit of everything."""
+    """The limits together are the limit of everything; the tests that are run first are there."""
     assert sum(section.seconds for section in SECTIONS) <= ALL
+    assert all((ROOT / path).exists() for path in TELLING)
 
 
 def test_a_section_without_time_is_left_out(tmp_path):
@@ -113,6 +114,17 @@ def test_on_a_gpu_the_tests_that_tell_most_come_first():
     run = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "--collect-only", "tests/cuda", "tests/trainer/callbacks"]
     done = subprocess.run(run, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.stdout.startswith("tests/cuda/test_on_a_gpu.py::")
+
+
+@pytest.mark.slow
+def test_tests_of_a_gpu_run_where_there_is_one():
+    """The stand-in is taken for a real device: what they need besides is there."""
+    own = "tests/cuda/test_on_a_gpu.py::test_a_failed_capture_leaves_the_device_working"  # takes products of CuPy's own
+    run = [sys.executable, "-m", "pytest", "-p", "as_on_a_gpu", *PYTEST, "tests/cuda/test_on_a_gpu.py", TELLING[1]]
+    env = os.environ | {"PYTHONPATH": str(ROOT / "tests"), "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run([*run, "--deselect", own], capture_output=True, text=True, cwd=ROOT, env=env, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert counts(done.stdout)["passed"] > 30
 
 
 def without_hypothesis(*arguments):
