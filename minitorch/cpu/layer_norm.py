@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from minitorch.cpu.scratch import scratch
 from minitorch.cpu.threads import parallel
 
 Array = Any  # a NumPy array
@@ -59,13 +60,13 @@ def backward(
     def differentiate(i: int) -> None:
         at = _block(rows, i)
         g, d, inv = gs[at], dx[at], _inverse(variance[at], eps)
-        z = rows[at] - mean[at]  # but for the factor inv
-        s = g * z
-        np.matmul(inv[:, 0], s, out=sums[i, 0])
+        z = np.subtract(rows[at], mean[at], out=scratch("layer norm", g.shape, x.dtype))  # but for the factor inv
+        np.multiply(g, z, out=d)
+        np.matmul(inv[:, 0], d, out=sums[i, 0])
         np.matmul(np.ones_like(inv[:, 0]), g, out=sums[i, 1])
-        z *= s @ weights * inv * inv
+        z *= d @ weights * inv * inv
+        z += g @ weights
         np.multiply(g, gamma, out=d)
-        d -= g @ weights
         d -= z
         d *= inv
 
