@@ -155,7 +155,8 @@ def run(arguments: Sequence[str]) -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt) as error:  # click makes its own of KeyboardInterrupt
-        notes = _notes(error.__cause__ or error)
+        interrupt = error.__context__ if isinstance(error, click.Abort) else error
+        notes = _notes(interrupt or error)
         sys.stderr.write("\n".join(["interrupted", *notes]) + "\n")
         return EXIT["interrupted"]
     except MinitorchError as error:

@@ -23,7 +23,7 @@ REFUSED = {
 # what NumPy returns as a scalar of Python, CuPy as an array
 SCALAR_OF_NUMPY = frozenset(["allclose", "array_equal", "array_equiv", "count_nonzero"])
 
-RENAMED = {("reshape", "newshape"): "shape"}
+RENAMED = {("reshape", "newshape"): "shape"} if np.lib.NumpyVersion(np.__version__) >= "2.1.0" else {}
 
 
 class ufunc:  # noqa: N801  # CuPy's name

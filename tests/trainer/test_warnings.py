@@ -79,4 +79,4 @@ def test_in_a_program_that_is_nothing_but_minitorch():
     """Where there is no other line, the outermost one is named."""
     code = "from minitorch.warning import warn\nwarn('told')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stderr == "<string>:2: UserWarning: told\n"
+    assert done.stderr.splitlines()[0] == "<string>:2: UserWarning: told"  # Python 3.13 shows the line, too
