@@ -48,7 +48,7 @@ def blockwise(kernel: Kernel, *arrays: Array, one_pass: bool = False) -> None:
         else:
             _by_copies(kernel, blocks, s)
 
-    parallel(task, -(-length // rows), per_thread=1 if len(arrays) > 3 else 2)
+    parallel(task, -(-length // rows), per_thread=1 if one_pass or len(arrays) > 3 else 2)
 
 
 def _by_copies(kernel: Kernel, blocks: list[Array], s: Array) -> None:

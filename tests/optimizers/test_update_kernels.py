@@ -103,6 +103,18 @@ def test_every_number_of_threads_gives_the_same_bits(name: str) -> None:
             np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize(("name", "shared"), [("sgd", True), ("momentum", False), ("adam", True)])
+@pytest.mark.usefixtures("small_blocks")
+def test_two_blocks_are_shared_where_they_are_long_or_take_many_passes(
+    name: str, shared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two blocks of momentum, of which 512 KiB take 60 µs, wake no thread up."""
+    found = []
+    monkeypatch.setattr(update, "parallel", lambda task, count, *, per_thread: found.append(count // per_thread > 1))
+    run(update, name, operands(name, (2 * (update.LONG_BLOCK if name == "sgd" else update.BLOCK),)))
+    assert found == [shared]
+
+
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40))
 def test_small_blocks_cover_everything_once(block: int, rows: int, columns: int) -> None:
     """Contiguous or not, every element is visited exactly once, in blocks no larger than they may be or than a row."""
