@@ -194,10 +194,12 @@ def tells_attributes(remedies: Mapping[str, str]) -> Callable[[C], C]:
     return decorate
 
 
-def tells_arguments(remedies: Mapping[str, str]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def tells_arguments(remedies: Mapping[str, str], owner: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]:
     """A decorator: when a method is given arguments that it does not take, the TypeError lists what it takes.
 
-    `remedies`: by the name of an argument of another framework, what to do here.
+    Args:
+        remedies: by the name of an argument of another framework, what to do here.
+        owner: the class that users know the method of, where it is not the one that defines it.
     """
 
     def decorate(method: Callable[P, R]) -> Callable[P, R]:
@@ -206,7 +208,7 @@ def tells_arguments(remedies: Mapping[str, str]) -> Callable[[Callable[P, R]], C
             try:
                 return method(*args, **kwargs)
             except TypeError:
-                mistake = _mistake(method, args, kwargs, remedies)
+                mistake = _mistake(method, args, kwargs, remedies, owner)
                 if mistake is None:  # an error inside, or one that Python words well
                     raise
             raise TypeError(mistake)
@@ -217,13 +219,18 @@ def tells_arguments(remedies: Mapping[str, str]) -> Callable[[Callable[P, R]], C
 
 
 def _mistake(
-    method: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], remedies: Mapping[str, str]
+    method: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    remedies: Mapping[str, str],
+    owner: str,
 ) -> str | None:
     """What is wrong with a call of the method, where an argument is unknown or one too many."""
     parameters = list(inspect.signature(method).parameters.values())[1:]
     kinds = [parameter.kind for parameter in parameters]
     names = [parameter.name for parameter in parameters]
     who = method.__qualname__.rpartition("<locals>.")[2].removesuffix(".__init__")
+    who = f"{owner}.{method.__name__}" if owner else who
     unknown = [name for name in kwargs if name not in names]
     if unknown and inspect.Parameter.VAR_KEYWORD not in kinds:
         return f"{who} takes no argument {unknown[0]!r}; {_remedy(unknown[0], names, remedies)}{_listed(names)}"

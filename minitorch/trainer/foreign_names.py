@@ -82,6 +82,20 @@ ARGUMENTS = SET | {
     "initial_epoch": "give resume=..., and epochs= in all",
 }
 
+_MEANS = "means over each log interval and each epoch come without asking; the interval is Trainer(..., log_every=...)"
+
+LOG_ARGUMENTS = {
+    "prog_bar": "leave it out: ProgressBar shows all that is logged",
+    "logger": "leave it out: all loggers among the callbacks get what is logged",
+    "on_step": f"leave it out: {_MEANS}",
+    "on_epoch": f"leave it out: {_MEANS}",
+    "reduce_fx": "it is the mean over samples; what is none can be a Metric of minitorch.metrics",
+    "batch_size": "leave it out: the samples of a batch are counted",
+    "sync_dist": "leave it out: a run is one process",
+    "rank_zero_only": "leave it out: a run is one process",
+    "add_dataloader_idx": "leave it out: validation loaders are named in fit(train_loader, {name: loader})",
+}
+
 
 class ForeignName(Missing):
     """An attribute that may not be set either."""

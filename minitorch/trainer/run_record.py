@@ -120,8 +120,8 @@ class RunRecord:
     """A run and its sessions.
 
     Attributes:
-        config: the settings it was made with, where they are known: `trainer.config`.
-        trainer: what was trained and how, in words.
+        config: the settings that the newest session was made with, where they are known: `trainer.config`.
+        trainer: what was trained and how, in words; as the newest session did.
         sessions: one for each process, in order.
     """
 
@@ -195,8 +195,12 @@ def resumed(trainer: "Trainer", folder: Path) -> RunRecord:
         record = None
     if record is None:
         return RunRecord.begin(trainer)
-    record.sessions.append(Session.begin(trainer))
-    return record
+    now = RunRecord.begin(trainer)
+    now.config = now.config or record.config
+    now.trainer["optimizers"] = record.trainer.get("optimizers", now.trainer["optimizers"])  # what was saved counts
+    now.trainer["files"] = sorted({*record.trainer.get("files", []), *now.trainer["files"]})
+    now.sessions[:0] = record.sessions
+    return now
 
 
 def versions() -> dict[str, str]:

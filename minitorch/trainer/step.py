@@ -8,12 +8,12 @@ from minitorch import random
 from minitorch.autograd.backward import ones_like
 from minitorch.autograd.primitive import describe
 from minitorch.errors import ConfigError, DTypeError, GraphError, ShapeError
-from minitorch.foreign import tells_attributes
+from minitorch.foreign import tells_arguments, tells_attributes
 from minitorch.layers import Layer
 from minitorch.models import Model
 from minitorch.optimizers import Optimizer
 from minitorch.trainer import batches
-from minitorch.trainer.foreign_names import READ, refuse_setting
+from minitorch.trainer.foreign_names import LOG_ARGUMENTS, READ, refuse_setting
 from minitorch.trainer.metrics import RunningMeans
 from minitorch.variable import Variable
 
@@ -71,6 +71,7 @@ class Steps:
         for optimizer in self.optimizers.values():
             optimizer.update()
 
+    @tells_arguments(LOG_ARGUMENTS, "Trainer")
     def log(self, name: str, value: Any) -> None:
         """Log one number of the batch under way, whose mean over samples is what callbacks get; or part of a Metric.
 

@@ -77,6 +77,20 @@ def test_no_name_of_ours_is_foreign():
     assert all(hasattr(Trainer, name) for name in ("request_stop", "evaluate", "predict", "read", "log"))
 
 
+@pytest.mark.parametrize("name", foreign_names.LOG_ARGUMENTS)
+def test_arguments_of_log_elsewhere(name):
+    """`self.log("x", v, prog_bar=True)`: what to do instead, and what it takes."""
+
+    class Mine(Trainer):
+        def training_step(self, batch):
+            self.log("x", 1.0, **{name: True})
+
+    with pytest.raises(TypeError) as info:
+        trainer(cls=Mine).fit(batches(), epochs=1)
+    remedy = foreign_names.LOG_ARGUMENTS[name]
+    assert str(info.value) == f"Trainer.log takes no argument {name!r}; {remedy}; it takes name, value"
+
+
 # The prefix of validation --------------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ from minitorch import Every
 from minitorch.cpu.onednn import library
 from minitorch.errors import CheckpointError
 from minitorch.optimizers import MomentumSGD
-from minitorch.trainer.callbacks import Checkpoint, DevicePlacement, EpochTimer, JSONLLogger
+from minitorch.trainer.callbacks import Checkpoint, DevicePlacement, EpochTimer, JSONLLogger, LRSchedule, NaNGuard
 from minitorch.trainer.run_record import RunRecord
 
 
@@ -45,6 +45,20 @@ def test_a_resumed_run_adds_a_session(tmp_path):
         trainer(Checkpoint(tmp_path)).fit(loader(), steps=steps, resume="auto")
     sessions = RunRecord.read(tmp_path).sessions
     assert [(s.from_step, s.state["step"]) for s in sessions] == [(0, 3), (3, 5)]
+
+
+def test_a_resumed_run_has_the_settings_of_now(tmp_path):
+    """Those of its newest session; the optimizers are as they were saved, and files of earlier sessions are known."""
+    for epochs, callbacks in ((1, [NaNGuard(tmp_path)]), (2, [EpochTimer()]), (3, [])):
+        run = trainer(Checkpoint(tmp_path), *callbacks, LRSchedule(lambda n: 0.5))
+        run.config = {"epochs": epochs} if epochs < 3 else {}
+        run.fit(batches(), epochs=epochs, resume="auto")
+        record = RunRecord.read(tmp_path)
+        assert record.config == {"epochs": min(epochs, 2)}
+        assert record.trainer["callbacks"] == [repr(callback) for callback in run.callbacks]
+        assert record.trainer["optimizers"]["optimizer"]["lr"] == 0.1
+    assert record.trainer["files"] == ["checkpoints/step-*.safetensors", "nonfinite-step-*.safetensors"]
+    assert len(record.sessions) == 3
 
 
 def test_a_new_run_has_a_new_record(tmp_path):

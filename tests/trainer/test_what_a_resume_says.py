@@ -6,6 +6,7 @@ import sys
 import pytest
 from small_runs import at, batches, trainer
 
+import minitorch
 from minitorch.optimizers import SGD, MomentumSGD
 from minitorch.optimizers.schedules import Cosine
 from minitorch.trainer import run_folder
@@ -25,8 +26,8 @@ def test_another_learning_rate_is_named(tmp_path):
     with pytest.warns(UserWarning, match="as saved") as told:
         run = go(tmp_path, 2, SGD(0.5))
     assert [str(warning.message) for warning in told] == [
-        "the run goes on as it was: SGD.lr is 0.01 as saved, not 0.5 as given here; set trainer.optimizer.lr in "
-        "on_fit_start, or begin in another folder"
+        f"the run goes on as it was in {tmp_path}/checkpoints/step-00000004.safetensors: SGD.lr is 0.01 as saved, not "
+        "0.5 as given here; set trainer.optimizer.lr in on_fit_start, or begin in another folder"
     ]
     assert run.optimizer.lr == 0.01
     with pytest.warns(UserWarning, match=r"SGD\.lr is 0\.01 as saved, not 0\.5"):  # what it saved says 0.01 as well
@@ -65,7 +66,7 @@ def test_of_several_optimizers_each_is_named(tmp_path):
     go(tmp_path, 1, {"l0": SGD(0.1), "l1": MomentumSGD(0.1)})
     remedy = r"set trainer\.optimizers\['l1'\]\.momentum in on_fit_start, or begin in another folder$"
     with pytest.warns(
-        UserWarning, match=rf"was: MomentumSGD\.momentum is 0\.9 as saved, not 0\.5 as given here; {remedy}"
+        UserWarning, match=rf"safetensors: MomentumSGD\.momentum is 0\.9 as saved, not 0\.5 as given here; {remedy}"
     ):
         go(tmp_path, 2, {"l0": SGD(0.1), "l1": MomentumSGD(0.1, momentum=0.5)})
 
@@ -76,6 +77,25 @@ def test_one_trainer_that_goes_on_is_no_difference(tmp_path):
     run.optimizer.lr = 0.05
     run.fit(batches(), epochs=2, resume=run.checkpoint)
     assert run.optimizer.lr == 0.1
+
+
+def test_another_seed_is_named(tmp_path):
+    """The saved one holds, unless it is set in `on_fit_start`; that of the program counts as the program's else."""
+    minitorch.seed(3)
+    go(tmp_path, 1, SGD(0.1))
+    minitorch.seed(5)
+    with pytest.warns(UserWarning, match="the seed is") as told:
+        go(tmp_path, 2, SGD(0.1))
+    assert [str(warning.message) for warning in told] == [
+        f"the run goes on as it was in {tmp_path}/checkpoints/step-00000004.safetensors: the seed is 3 as saved, not 5 "
+        "as here; call minitorch.seed(5) in on_fit_start, or begin in another folder"
+    ]
+    assert minitorch.random.get_state().seed == 3
+    minitorch.seed(5)
+    with pytest.warns(UserWarning, match=r"lr is 0\.1 as saved.* folder\. the seed is 3 as saved, not 5 as here"):
+        go(tmp_path, 3, SGD(0.2), at("on_fit_start", lambda run: minitorch.seed(5)))
+    go(tmp_path, 4, SGD(0.1))
+    assert minitorch.random.get_state().seed == 5
 
 
 def test_a_state_of_before_does_not_say_what_was_given(tmp_path):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from minitorch import serialize
+from minitorch import random, serialize
 from minitorch.errors import CheckpointError, ConfigError, StateError
 from minitorch.trainer import optimizers, snapshot
 from minitorch.trainer.background import BackgroundWrite
@@ -181,7 +181,7 @@ def restore(trainer: "Trainer", resume: str | PathLike[str]) -> None:
     """Load a checkpoint into `trainer`: the file `resume`, or for "auto" the newest that is valid, if there is any.
 
     A damaged file is passed over with a warning where there is an older one. What was saved counts, and a warning says
-    which hyperparameters the program gives otherwise.
+    which hyperparameters, and which seed, are others in the program.
 
     Raises:
         ConfigError: `resume` is neither a path nor "auto", or it is "auto" without a Checkpoint callback.
@@ -195,11 +195,18 @@ def restore(trainer: "Trainer", resume: str | PathLike[str]) -> None:
         remedy = best if resume == "best" else '"auto" for the newest'
         raise ConfigError(f"fit: resume is {resume!r}; give {remedy}")
     given = {name: dict(optimizer.given) for name, optimizer in trainer.optimizers.items()}
+    seed = random.get_state().seed
     _restore(trainer, resume)
     scheduled = any(isinstance(callback, LearningRate) for callback in trainer.callbacks)
     differences = optimizers.overruled(trainer.optimizers, given, scheduled)
+    saved = random.get_state().seed
+    if seed != saved:
+        differences.append(
+            f"the seed is {saved} as saved, not {seed} as here; call minitorch.seed({seed}) in on_fit_start, or begin "
+            "in another folder"
+        )
     if differences:
-        warn(f"the run goes on as it was: {'. '.join(differences)}")
+        warn(f"the run goes on as it was in {trainer.checkpoint}: {'. '.join(differences)}")
 
 
 def _restore(trainer: "Trainer", resume: str | PathLike[str]) -> None:
