@@ -11,7 +11,9 @@ import numpy as np
 import minitorch
 import minitorch.functions as F
 from minitorch import DataLoader, Device, Every, Trainer, optimizers
+from minitorch.cli import usage_errors
 from minitorch.datasets import TinyText
+from minitorch.errors import ConfigError
 from minitorch.models import GPT
 from minitorch.trainer.callbacks import DevicePlacement
 
@@ -43,7 +45,7 @@ def numbered(beginning, dataset):
     """The numbers of the characters of `beginning`."""
     unknown = set(beginning) - set(dataset.char_to_id)
     if unknown or not beginning:
-        raise SystemExit(f"--beginning {beginning!r}: needs characters of the text, without {sorted(unknown)}")
+        raise ConfigError(f"--beginning {beginning!r}: needs characters of the text, without {sorted(unknown)}")
     return np.array([[dataset.char_to_id[char] for char in beginning]])
 
 
@@ -93,4 +95,5 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    with usage_errors():
+        main()

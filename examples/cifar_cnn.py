@@ -10,6 +10,7 @@ import minitorch
 import minitorch.functions as F
 import minitorch.layers as L
 from minitorch import DataLoader, Trainer, datasets, optimizers
+from minitorch.cli import usage_errors
 from minitorch.models import Sequential
 from minitorch.trainer.callbacks import (
     ConsoleLogger,
@@ -90,4 +91,5 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    with usage_errors():
+        main()

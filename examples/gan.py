@@ -11,6 +11,7 @@ import minitorch
 import minitorch.functions as F
 import minitorch.layers as L
 from minitorch import DataLoader, Model, Trainer, optimizers
+from minitorch.cli import usage_errors
 from minitorch.models import Sequential
 from minitorch.trainer.callbacks import Checkpoint, ConsoleLogger, DevicePlacement, EpochTimer, ProgressBar
 from minitorch.transforms import Compose, Normalize, ToFloat
@@ -109,4 +110,5 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    with usage_errors():
+        main()

@@ -12,6 +12,7 @@ import minitorch
 import minitorch.functions as F
 import minitorch.layers as L
 from minitorch import DataLoader, Model, Trainer, Variable, optimizers
+from minitorch.cli import usage_errors
 from minitorch.models import VGG16, Sequential
 from minitorch.trainer.callbacks import ConsoleLogger
 from minitorch.transforms import Compose, Normalize, ToFloat
@@ -114,4 +115,5 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    with usage_errors():
+        main()

@@ -8,6 +8,7 @@ import argparse
 import numpy as np
 
 from minitorch import Variable
+from minitorch.cli import usage_errors
 
 
 def rosenbrock(x0, x1):
@@ -57,4 +58,5 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    with usage_errors():
+        main()

@@ -10,6 +10,7 @@ from pathlib import Path
 import minitorch
 import minitorch.functions as F
 from minitorch import DataLoader, Every, Trainer, optimizers
+from minitorch.cli import usage_errors
 from minitorch.models import MLP
 from minitorch.trainer import run_folder
 from minitorch.trainer.callbacks import (
@@ -70,4 +71,5 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    with usage_errors():
+        main()

@@ -12,6 +12,7 @@ import minitorch
 import minitorch.functions as F
 import minitorch.layers as L
 from minitorch import Model, SeqDataLoader, Trainer, optimizers
+from minitorch.cli import usage_errors
 from minitorch.datasets import ArrayDataset, SinCurve
 
 CELLS = {"rnn": L.RNN, "lstm": L.LSTM}
@@ -88,6 +89,8 @@ def main():
     parser.add_argument("--seed", type=int, default=0, help="of the weights (0)")
     parser.add_argument("--picture", type=Path, help="draw predictions into this PNG file (needs minitorch[plots])")
     args = parser.parse_args()
+    if args.length < 1:
+        parser.error(f"--length is {args.length}; it must be at least 1")
 
     minitorch.seed(args.seed)
     loader = SeqDataLoader(windows(SinCurve(train=True), args.length), args.batch_size)
@@ -105,4 +108,5 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    with usage_errors():
+        main()

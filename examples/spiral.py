@@ -11,6 +11,7 @@ import numpy as np
 import minitorch
 import minitorch.functions as F
 from minitorch import DataLoader, Trainer, optimizers
+from minitorch.cli import usage_errors
 from minitorch.models import MLP
 
 
@@ -61,4 +62,5 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    with usage_errors():
+        main()

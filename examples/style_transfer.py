@@ -13,6 +13,7 @@ import numpy as np
 import minitorch
 import minitorch.functions as F
 from minitorch import Every, Model, Parameter, Trainer, optimizers
+from minitorch.cli import usage_errors
 from minitorch.errors import DownloadError
 from minitorch.models import VGG16
 from minitorch.trainer.callbacks import DevicePlacement
@@ -149,6 +150,8 @@ def main():
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1, or auto: a GPU if one works (auto)")
     parser.add_argument("--picture", type=Path, default=Path("style.png"), help="the PNG file (style.png)")
     args = parser.parse_args()
+    if args.size < 16:
+        parser.error(f"--size is {args.size}; the network halves it four times, so it must be at least 16")
 
     pictures = [
         read(args.content, args.size) if args.content else landscape(args.size),
@@ -170,4 +173,5 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    with usage_errors():
+        main()

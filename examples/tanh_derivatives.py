@@ -11,6 +11,7 @@ import numpy as np
 
 import minitorch.functions as F
 from minitorch import Variable
+from minitorch.cli import usage_errors
 from minitorch.utils import plot_dot_graph
 
 
@@ -56,4 +57,5 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    with usage_errors():
+        main()

@@ -12,6 +12,7 @@ import minitorch
 import minitorch.functions as F
 import minitorch.layers as L
 from minitorch import DataLoader, Model, Trainer, optimizers
+from minitorch.cli import usage_errors
 from minitorch.models import MLP
 from minitorch.trainer.callbacks import ConsoleLogger, DevicePlacement, EpochTimer, ProgressBar
 
@@ -109,4 +110,5 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    with usage_errors():
+        main()

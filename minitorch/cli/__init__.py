@@ -2,6 +2,8 @@
 
 import sys
 
+from minitorch.cli.usage import usage_errors as usage_errors
+
 
 def main() -> int:
     """Run the command that the arguments of the program name; returns the exit status.

@@ -14,6 +14,7 @@ from minitorch.cli.checkpoint_table import checkpoint_table
 from minitorch.cli.doctor import examination
 from minitorch.cli.run_diff import run_diff
 from minitorch.cli.trainer_class import trainer_class
+from minitorch.cli.usage import error_notes
 from minitorch.errors import MinitorchError
 from minitorch.serialize.atomic import replacing
 from minitorch.trainer import Trainer
@@ -156,11 +157,11 @@ def run(arguments: Sequence[str]) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt) as error:  # click makes its own of KeyboardInterrupt
         interrupt = error.__context__ if isinstance(error, click.Abort) else error
-        notes = _notes(interrupt or error)
+        notes = error_notes(interrupt or error)
         sys.stderr.write("\n".join(["interrupted", *notes]) + "\n")
         return EXIT["interrupted"]
     except MinitorchError as error:
-        sys.stderr.write("\n".join([f"error: {error}", *[f"note: {note}" for note in _notes(error)]]) + "\n")
+        sys.stderr.write("\n".join([f"error: {error}", *[f"note: {note}" for note in error_notes(error)]]) + "\n")
         return 1
 
 
@@ -169,7 +170,3 @@ def _show_warning(
 ) -> None:
     """Print a warning without the line of a program that gave it: here the user has written none."""
     sys.stderr.write(f"warning: {message}\n")
-
-
-def _notes(error: BaseException) -> list[str]:
-    return getattr(error, "__notes__", [])

@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import os
 import re
 from collections.abc import Sequence
 from os import PathLike
@@ -10,11 +11,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from minitorch.errors import CheckpointError, ConfigError
-from minitorch.serialize import FolderLock
+from minitorch.serialize import FolderLock, describe
+from minitorch.serialize.lock import NAME as LOCK
 from minitorch.trainer.callback import Callback
 from minitorch.trainer.callbacks.checkpoint import Checkpoint, restore
 from minitorch.trainer.callbacks.run_files import RunFiles
-from minitorch.trainer.run_record import RunRecord, read_or_none, resumed
+from minitorch.trainer.run_record import NAME, RunRecord, read_or_none, resumed
 from minitorch.warning import warn
 
 if TYPE_CHECKING:
@@ -30,16 +32,24 @@ def run_folder(parent: str | PathLike[str], resume: str | PathLike[str] | None =
         trainer = Trainer(model, optimizer, loss=loss, callbacks=[JSONLLogger(folder), Checkpoint(folder)])
         trainer.fit(train_loader, epochs=5, resume=args.resume)
 
-    A folder that stays empty, since the program failed before the run began, is removed when the program ends.
+    A folder in which nothing was trained, since the program or the first step of the run failed, is removed at the next
+    call, or when the program ends.
 
     Args:
         parent: the folder of the runs; made where it is missing.
         resume: what `fit` will be asked to resume. "auto": the newest folder with a checkpoint is returned, or the
             newest where none has one, if there is any; a path of a checkpoint: the folder that it is in.
+
+    Raises:
+        CheckpointError: the checkpoint to resume is missing or damaged, or the folder cannot be made.
     """
     if resume is not None and resume != "auto":
+        describe(resume)
         return Path(resume).parent.parent
     numbers = _numbers(Path(parent))
+    if numbers and _is_over_here(numbers[max(numbers)]):
+        _remove_unused(numbers[max(numbers)])
+        numbers = _numbers(Path(parent))
     if resume == "auto" and numbers:
         saved = [number for number, folder in numbers.items() if Checkpoint(folder).files()]
         return numbers[max(saved or numbers)]
@@ -49,13 +59,30 @@ def run_folder(parent: str | PathLike[str], resume: str | PathLike[str] | None =
             folder.mkdir(parents=True)
         except FileExistsError:  # another process was faster
             continue
-        atexit.register(_remove_unused, folder)
+        except OSError as error:
+            raise CheckpointError(
+                f"{folder} cannot be made ({error.strerror or error}); choose another folder for the runs"
+            ) from error
+        atexit.register(_remove_unused, folder.resolve())
         return folder
 
 
+def _is_over_here(folder: Path) -> bool:
+    """Whether the run in `folder` was one of this process, and is over."""
+    record = read_or_none(folder)
+    last = record.sessions[-1] if record is not None else None
+    return last is not None and last.process == os.getpid() and last.ended is not None
+
+
 def _remove_unused(folder: Path) -> None:
-    """Remove `folder` if nothing was written to it."""
+    """Remove `folder` if there is nothing in it but the record, and empty files, of a run that has trained nothing."""
+    record = read_or_none(folder)
     with contextlib.suppress(OSError):  # it is not empty, or gone
+        if record is not None and not record.has_trained:
+            files = {folder / NAME, folder / LOCK, *record.empty_files(folder)}
+            if files >= set(folder.iterdir()):
+                for path in files:
+                    path.unlink()
         folder.rmdir()
 
 

@@ -163,8 +163,15 @@ class RunRecord:
 
     def files(self, folder: Path) -> list[Path]:
         """The files in `folder` that its callbacks wrote."""
+        return [path for path in self._opened(folder) if path.stat().st_size]
+
+    def empty_files(self, folder: Path) -> list[Path]:
+        """Those in `folder` that its callbacks opened, and wrote nothing to."""
+        return [path for path in self._opened(folder) if not path.stat().st_size]
+
+    def _opened(self, folder: Path) -> list[Path]:
         patterns = [pattern for pattern in self.trainer.get("files", []) if ".." not in pattern and pattern[:1] != "/"]
-        return [path for pattern in patterns for path in sorted(folder.glob(pattern)) if path.stat().st_size]
+        return [path for pattern in patterns for path in sorted(folder.glob(pattern))]
 
     def write(self, folder: Path) -> None:
         """Put it into `folder`, whole or not at all.

@@ -12,7 +12,9 @@ import pytest
 import minitorch
 import minitorch.functions as F
 from minitorch import DataLoader, Trainer, optimizers
+from minitorch.errors import ShapeError
 from minitorch.models import MLP
+from minitorch.serialize import FolderLock
 from small_mnist import write_small_mnist
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -55,6 +57,55 @@ def test_help_explains_the_options(run, capsys, name):
     options = re.findall(r'add_argument\("(--[\w-]+)"', (EXAMPLES / name).read_text())
     assert options
     assert [option for option in options if option not in out] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ("mnist_gpu.py --epochs 0", "fit: epochs is 0; it must be a positive int"),
+        ("mnist_gpu.py --batch-size 0", "DataLoader: batch_size is 0; it must be an integer of at least 1"),
+        ("mnist_gpu.py --device gpu", "Device: got 'gpu'; a device is named 'cpu', 'cuda', 'cuda:N' or 'auto'"),
+        ("mnist_gpu.py --out file", "file/001 cannot be made (Not a directory); choose another folder for the runs"),
+        ("mnist_gpu.py --resume none", "none does not exist; in its folder there is no .safetensors file"),
+        ("mnist_gpu.py --out held --resume auto", "held/001 is in use by "),
+        ("gan.py --out file --epochs 1", "/file cannot be written to (File exists); choose another folder for the run"),
+        ("cifar_cnn.py --epochs 0", "fit: epochs is 0; it must be a positive int"),
+        ("char_gpt.py --text none", "none: cannot be read ("),
+        ("char_gpt.py --beginning", "expected one argument"),
+        ("char_gpt.py --text text --context 8 --beginning \u00a7", "needs characters of the text, without ['\u00a7']"),
+        ("sine_lstm.py --length 0", "--length is 0; it must be at least 1"),
+        ("spiral.py --hidden 0", "Linear: out_size is 0; a size is a positive integer"),
+        ("style_transfer.py --content none", "No such file or directory: 'none'"),
+        ("style_transfer.py --size 4", "--size is 4; the network halves it four times, so it must be at least 16"),
+    ],
+)
+def test_errors_of_use_are_one_line(run, capsys, arguments, error):
+    """They name what is wrong, without a traceback, and the exit status is 2."""
+    Path("file").touch()
+    Path("text").write_text("We the People " * 20)
+    lock = FolderLock(Path("held/001"))
+    with pytest.raises(SystemExit) as end:
+        run(*arguments.split())
+    lock.release()
+    assert end.value.code == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"{arguments.split()[0]}: error: ")
+    assert error in last
+
+
+def test_errors_of_the_program_keep_their_traceback(run, examples):
+    """Whoever changes an example and breaks it sees the line."""
+    broken = (examples / "spiral.py").read_text().replace("F.accuracy", "lambda y, t: y @ y")
+    (examples / "broken.py").write_text(broken)
+    with pytest.raises(ShapeError):
+        run("broken.py", "--epochs", "1")
+
+
+def test_every_example_tells_errors_of_use_in_one_line():
+    """All that take arguments do it in the same way."""
+    for path in EXAMPLES.glob("*.py"):
+        text = path.read_text()
+        assert ("with usage_errors():\n        main()\n" in text) == ("argparse" in text), path.name
 
 
 def test_handwritten_loop(run):

@@ -35,7 +35,8 @@ def test_to_resume_gets_the_newest_folder_or_that_of_the_checkpoint(tmp_path):
     assert run_folder(tmp_path, "auto").name == "001"
     run_folder(tmp_path)
     assert run_folder(tmp_path, "auto") == tmp_path / "002"
-    assert run_folder(tmp_path, tmp_path / "001" / "checkpoints" / "step-00000004.safetensors") == tmp_path / "001"
+    saved = trainer(Checkpoint(tmp_path / "001")).fit(batches(), epochs=1).checkpoint
+    assert run_folder(tmp_path, saved) == tmp_path / "001"
 
 
 def test_two_programs_that_ask_at_once_get_two_folders(tmp_path, monkeypatch):
@@ -49,6 +50,59 @@ def test_two_programs_that_ask_at_once_get_two_folders(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "mkdir", mkdir_after_another)
     assert run_folder(tmp_path).name == "002"
+
+
+START = """
+    import sys
+    sys.path.insert(0, {here!r})
+    from small_runs import at, batches, trainer
+    from minitorch.trainer import run_folder
+    from minitorch.trainer.callbacks import Checkpoint, JSONLLogger
+
+    folder = run_folder({parent!r})
+    run = lambda hook: trainer(at(hook, lambda *_: 1 / 0), JSONLLogger(folder), Checkpoint(folder))
+"""
+
+
+@pytest.mark.parametrize(
+    ("then", "left"),
+    [
+        ("raise ValueError", []),
+        ("(folder / 'x').touch()", ["001"]),
+        ("run('on_batch_start').fit(batches(), epochs=1)", []),
+        ("run('on_after_backward').fit(batches(), epochs=1)", []),
+        ("(folder / 'notes').write_text('mine'); run('on_batch_start').fit(batches(), epochs=1)", ["001"]),
+        ("run('on_batch_end').fit(batches(), epochs=1)", ["001"]),
+        ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", ["001"]),
+    ],
+)
+def test_a_failed_start_leaves_no_folder(tmp_path, then, left):
+    """Where nothing was trained, the folder goes when the program ends, unless somebody has put something into it."""
+    program = textwrap.dedent(START.format(here=str(Path(__file__).parent), parent=str(tmp_path))) + then
+    subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert [path.name for path in tmp_path.iterdir()] == left
+
+
+def test_a_failed_start_in_a_notebook_leaves_its_number(tmp_path):
+    """There the program goes on: the next run takes the folder of the failed one, but none of a run that trained."""
+    for hook, then in (("on_batch_start", "001"), ("on_batch_end", "002"), ("on_batch_start", "002")):
+        folder = run_folder(tmp_path)
+        with pytest.raises(ZeroDivisionError):
+            trainer(at(hook, lambda *_: 1 / 0), JSONLLogger(folder)).fit(batches(), epochs=1)
+        assert run_folder(tmp_path).name == then
+        (tmp_path / then).rmdir()
+
+
+def test_a_folder_of_runs_that_cannot_be_made(tmp_path):
+    """A file is in the way, or the checkpoint to resume is not there: said before anything is written."""
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        CheckpointError, match=r"file/001 cannot be made \(Not a directory\); choose another folder for the runs$"
+    ):
+        run_folder(tmp_path / "file")
+    with pytest.raises(CheckpointError, match=r"none\.safetensors does not exist; in its folder there is no"):
+        run_folder(tmp_path, tmp_path / "none.safetensors")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 # One run after another -----------------------------------------------------------------------------------------------
