@@ -12,6 +12,7 @@ from minitorch.errors import ConfigError
 from minitorch.resident import LaterBatch
 from minitorch.trainer.loaders import SCALARS, begun, empty
 from minitorch.variable import Variable
+from minitorch.warning import warn
 
 SEQUENCES, ARRAYS = (tuple, list), (np.ndarray, Variable)  # a union would be made anew at each use
 
@@ -55,6 +56,16 @@ def all_of(loader: Any, limit: int | None = None) -> Iterator[Any]:
         yield batch
     if not count:
         raise empty(loader)
+
+
+def in_order(loader: Any) -> Iterator[Any]:
+    """The batches of one pass, with a warning where `loader` shuffles: nobody would know whose outputs they lead to."""
+    if getattr(loader, "shuffle", False) is True:
+        warn(
+            f"predict: {type(loader).__name__} shuffles, so the outputs are not in the order of the data set; make it "
+            "with shuffle=False"
+        )
+    return all_of(loader)
 
 
 def first(loader: Any, count: int) -> list[Any]:

@@ -10,7 +10,7 @@ from minitorch.errors import ConfigError, HookError, StateError
 from minitorch.foreign import CALLBACK_ARGUMENTS, tells_arguments
 from minitorch.spelling import similar
 from minitorch.trainer.bill import Bill, HookBill
-from minitorch.trainer.foreign_names import METHODS
+from minitorch.trainer.foreign_names import HOOKS_ELSEWHERE, METHODS, WITH_STAGE
 
 if TYPE_CHECKING:
     from minitorch.trainer.state import FitResult, StepOutputs
@@ -54,12 +54,15 @@ def check_hooks(cls: type, base: type) -> None:
         if base is not Callback and name in METHODS:
             raise HookError(f"{cls.__name__}.{name} would never run; {METHODS[name]}")
         if inspect.isfunction(method):
+            if name in WITH_STAGE and "stage" in inspect.signature(method).parameters:
+                raise HookError(f"{cls.__name__}.{name} would never run; {WITH_STAGE[name]}")
             check_arguments(cls.__name__, base, name, method)
             if base is not Callback:
                 check_step(cls, base, name)
         if name.startswith("on_") and name not in HOOKS:
             near = similar(name.replace("begin", "start"), HOOKS)  # begin: Keras's word
             hint = f"did you mean {near[0]}?" if near else "rename it if it is no hook."
+            hint = f"{HOOKS_ELSEWHERE[name]}." if name in HOOKS_ELSEWHERE else hint
             raise HookError(
                 f"{cls.__name__}.{name} is no hook of {base.__name__}; {hint} The hooks: {', '.join(HOOKS)}"
             )

@@ -7,6 +7,7 @@ import numpy as np
 
 from minitorch.cuda import as_numpy, is_array
 from minitorch.errors import DTypeError
+from minitorch.spelling import similar
 from minitorch.variable import Variable
 
 
@@ -21,6 +22,11 @@ class EpochMetrics(dict[str, float]):
 
     def __setitem__(self, name: str, value: Any) -> None:
         super().__setitem__(name, _number(name, value))
+
+    def __missing__(self, name: Any) -> float:
+        near = similar(str(name), self)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise KeyError(f"no metric is named {name!r}; {hint}there is {', '.join(self) or 'none'}")
 
     def update(self, *others: Any, **values: Any) -> None:
         """Add all of a mapping, or of pairs, as `dict.update` does."""

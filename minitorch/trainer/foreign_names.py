@@ -77,9 +77,50 @@ ARGUMENTS = SET | {
     "overfit_batches": "give fit(..., limits=Limits(overfit_batches=...))",
     "default_root_dir": "each callback that writes is given its folder",
     "optimizers": "give optimizer, several of them in a dict by name",
+    "strategy": "leave it out: a run is one process",
+    "num_nodes": "leave it out: a run is one process",
+    "deterministic": "leave it out: the same seed gives the same bits",
+    "profiler": "add the callback Profile(folder, steps)",
+    "detect_anomaly": "add the callback NaNGuard(folder)",
+    "enable_checkpointing": "add the callback Checkpoint(folder), or leave it out",
+    "enable_model_summary": "add the callback ModelSummary(), or leave it out",
+    "num_sanity_val_steps": "give fit(..., limits=Limits(fast_dev_run=True)) for a trial of everything",
+    "datamodule": _DATA,
+    "validation_split": "split the data: validation is a loader of its own",
+    "validation_freq": "give Trainer(..., validate_every=Every(epochs=...))",
+    "validation_steps": "give fit(..., limits=Limits(validation_batches=...))",
+    "steps_per_epoch": "give fit(..., limits=Limits(train_batches=...))",
+    "class_weight": "give a loss that has them: F.softmax_cross_entropy(y, t, class_weights=...)",
     "criterion": "give loss",
     "loss_fn": "give loss",
     "initial_epoch": "give resume=..., and epochs= in all",
+}
+
+FIT_ARGUMENTS = ARGUMENTS | {
+    name: f"give Trainer(..., {name}=...)" for name in ("callbacks", "loss", "metrics", "optimizer")
+}
+
+# Methods of Lightning's callbacks and modules, where they take its `stage`: other ones of these names are the user's.
+WITH_STAGE = {
+    "setup": "write on_fit_start",
+    "teardown": "write on_fit_end, and on_exception for a run that fails",
+}
+
+# Hooks that these frameworks have, and that are too unlike those here for a guess by spelling.
+HOOKS_ELSEWHERE = {
+    "on_before_backward": "change the loss in training_step",
+    "on_before_optimizer_step": "it is on_after_backward",
+    "on_before_zero_grad": "it is on_batch_end",
+    "on_save_checkpoint": "write state_dict(self) and load_state_dict(self, state)",
+    "on_load_checkpoint": "write state_dict(self) and load_state_dict(self, state)",
+    "on_keyboard_interrupt": "it is on_fit_end, where result.status is 'interrupted'",
+    "on_sanity_check_start": "there is no such pass; fit(..., limits=Limits(fast_dev_run=True)) is a trial",
+    "on_sanity_check_end": "there is no such pass; fit(..., limits=Limits(fast_dev_run=True)) is a trial",
+    **{
+        f"on_{what}_{when}": f"{call}(loader) calls no hook but on_batch_start, for callbacks with its stage in stages"
+        for what, call in (("test", "evaluate"), ("predict", "predict"))
+        for when in ("begin", "start", "end", "epoch_start", "epoch_end", "batch_begin", "batch_start", "batch_end")
+    },
 }
 
 _MEANS = "means over each log interval and each epoch come without asking; the interval is Trainer(..., log_every=...)"

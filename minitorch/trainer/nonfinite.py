@@ -138,7 +138,7 @@ def _forward(trainer: "Trainer", batch: Any) -> tuple[Variable, list[Node], dict
         loss = trainer.training_step(batch)
     finally:
         watch.stop()
-    check_loss(type(trainer).__name__, loss)
+    check_loss(trainer, loss)
     return loss, in_order(loss.node), layers_of(calls)
 
 

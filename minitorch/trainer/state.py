@@ -1,7 +1,7 @@
 """Where a run stands: counters that the loop writes and callbacks read, and the records that are handed around."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NoReturn
 
 import attrs
 
@@ -59,6 +59,9 @@ class StepOutputs:
     loss: Variable
     size: int
     metrics: dict[str, float] | None
+
+    def __getitem__(self, name: Any) -> NoReturn:
+        raise TypeError(f"outputs[{name!r}]: StepOutputs has attributes, no keys: outputs.loss, .size and .metrics")
 
 
 @attrs.frozen

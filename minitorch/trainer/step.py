@@ -68,8 +68,16 @@ class Steps:
                 loss.backward()
                 self.optimizers["generator"].update()
         """
-        for optimizer in self.optimizers.values():
-            optimizer.update()
+        try:
+            for optimizer in self.optimizers.values():
+                optimizer.update()
+        except GraphError as error:
+            if len(self.optimizers) > 1:
+                error.add_note(
+                    "each optimizer updates by the loss that training_step returns; where each has one of its own, "
+                    "override optimizer_step"
+                )
+            raise
 
     @tells_arguments(LOG_ARGUMENTS, "Trainer")
     def log(self, name: str, value: Any) -> None:
@@ -133,7 +141,7 @@ def train_step(trainer: "Trainer", batch: Any) -> Variable:
     """Run the model on `batch`, go backward, and update if that is due; returns the loss."""
     loss = trainer.training_step(batch)
     if type(loss) is not Variable or loss.data.size != 1 or loss.node is None:
-        check_loss(type(trainer).__name__, loss)
+        check_loss(trainer, loss)
     waiting, update, scale = trainer.state.waiting, trainer.accumulation, trainer.loss_scale
     several = waiting or update.batches > 1
     if not waiting:
@@ -167,16 +175,20 @@ def clear_gradients(trainer: "Trainer") -> None:
     trainer.model.cleargrads()
 
 
-def check_loss(owner: str, loss: Any) -> None:
+def check_loss(trainer: "Trainer", loss: Any) -> None:
     """Raise unless `loss` is one number that depends on something trainable."""
+    owner = type(trainer).__name__
     if not isinstance(loss, Variable):
+        others = ", and log what else there is by self.log(name, value)" if isinstance(loss, dict) else ""
         raise DTypeError(
-            f"{owner}.training_step returned {type(loss).__name__}; return the loss, a Variable of one element"
+            f"{owner}.training_step returned {type(loss).__name__}; return the loss, a Variable of one element{others}"
         )
     if loss.data.size != 1:
         raise ShapeError(
             f"{owner}.training_step returned {describe(loss)}; a loss is one number: take its mean() or sum()"
         )
+    if loss.node is None and not any(param.requires_grad for param in trainer.model.params()):
+        raise GraphError(f"{owner}: no Parameter of {trainer.model!r} is trained; set requires_grad of some")
     if loss.node is None:
         raise GraphError(
             f"{owner}.training_step returned a constant; compute the loss from the model's output as Variables, not "

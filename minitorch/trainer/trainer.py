@@ -16,7 +16,7 @@ from minitorch.trainer.callback import Callback, HookLists, check_hooks, checked
 from minitorch.trainer.callbacks import default_callbacks
 from minitorch.trainer.explain import explanation
 from minitorch.trainer.fit_checks import check_fit, checked_validation
-from minitorch.trainer.foreign_names import ARGUMENTS
+from minitorch.trainer.foreign_names import ARGUMENTS, FIT_ARGUMENTS
 from minitorch.trainer.limits import Limits, check_limits
 from minitorch.trainer.loop import Loop, aside, evaluated, started
 from minitorch.trainer.metrics import RunningMeans, checked_loss, checked_metrics
@@ -169,7 +169,7 @@ class Trainer(Steps):
 
     # ---- entry points
 
-    @tells_arguments(ARGUMENTS)
+    @tells_arguments(FIT_ARGUMENTS)
     def fit(
         self,
         train_loader: Iterable[Any],
@@ -255,7 +255,7 @@ class Trainer(Steps):
             DataError: the loader has no batch.
         """
         with aside(self, "predict"):
-            return batches.joined([self.predict_step(started(self, batch)) for batch in batches.all_of(loader)])
+            return batches.joined([self.predict_step(started(self, batch)) for batch in batches.in_order(loader)])
 
     def replay(self, step: int, train_loader: Any = None, validation: Any = None) -> "Replay":
         """Do one step of an earlier run once more, from the nearest checkpoint before it, to look into it.

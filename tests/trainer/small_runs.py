@@ -1,6 +1,7 @@
 """Small runs that the tests of the Trainer share: a few batches, a small network, and callbacks that take notes."""
 
 import numpy as np
+import pytest
 
 import minitorch.functions as F
 from minitorch import Callback, DataLoader, Trainer
@@ -8,6 +9,9 @@ from minitorch.datasets import ArrayDataset
 from minitorch.models import MLP
 from minitorch.optimizers import SGD
 from minitorch.trainer.callback import HOOKS, Phase
+
+# For tests of resumed runs, which seed otherwise in between, as a process would that knows nothing of the first.
+OTHER_SEED = pytest.mark.filterwarnings("ignore:the run goes on as it was in .* the seed is:UserWarning")
 
 
 def samples(n=20, seed=0):

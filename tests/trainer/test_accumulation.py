@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from small_runs import at, batches, trainer, weights
+from small_runs import OTHER_SEED, at, batches, trainer, weights
 
 import minitorch
 import minitorch.functions as F
@@ -267,12 +267,14 @@ def at_once(tmp_path, device):
     return end_of(tmp_path / "at once", device, [])
 
 
+@OTHER_SEED
 @pytest.mark.parametrize("stop", range(1, 12))
 def test_a_run_stopped_after_any_batch_ends_where_one_at_once_does(tmp_path, device, at_once, stop):
     """Also between the batches of an update: the gradients that wait, and the draws that come, are the same."""
     assert end_of(tmp_path / "stopped", device, [stop]) == at_once
 
 
+@OTHER_SEED
 def test_a_run_stopped_after_every_batch_ends_where_one_at_once_does(tmp_path, device, at_once):
     """Even if each batch is done by another Trainer."""
     assert end_of(tmp_path / "stopped", device, range(1, 12)) == at_once

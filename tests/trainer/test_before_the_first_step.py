@@ -53,7 +53,7 @@ def test_a_metric_of_validation_without_validation_data(tmp_path, name):
             return F.softmax_cross_entropy(self.model(batch[0]), batch[1])
 
     refused(
-        trainer(WATCHING[name](folder, monitor="val_accuracy"), metrics={"accuracy": F.accuracy}),
+        trainer(WATCHING[name](folder, monitor="val_accuracy", mode="max"), metrics={"accuracy": F.accuracy}),
         rf"^{name}: monitor is 'val_accuracy', and fit was given no validation data; metrics named val_... are those "
         r"of validation: give fit\(train_loader, validation, ...\), or monitor='accuracy', which is one of training$",
     )
@@ -62,6 +62,21 @@ def test_a_metric_of_validation_without_validation_data(tmp_path, name):
         rf"^{name}: monitor is 'val_loss', .* or monitor='loss'",
     )
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "val_accuracy", "val_acc", "val_macro_F1", "val_noisy_recall"])
+@pytest.mark.parametrize("name", WATCHING)
+def test_a_metric_that_gets_better_as_it_grows(tmp_path, name, metric):
+    """Without a mode, the worst epoch would be taken for the best: it must be said which is meant."""
+    with pytest.raises(ConfigError) as info:
+        WATCHING[name](tmp_path, monitor=metric)
+    assert str(info.value) == (
+        f"{name}: monitor is {metric!r}, and mode is not given, which is 'min': the smaller the better; give "
+        "mode='max', or say mode='min' where that is meant"
+    )
+    for mode in ("min", "max"):
+        assert WATCHING[name](tmp_path, monitor=metric, mode=mode).mode == mode
+    assert WATCHING[name](tmp_path, monitor="val_loss").mode == "min"
 
 
 @pytest.mark.parametrize("name", WATCHING)

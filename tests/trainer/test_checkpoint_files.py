@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
-from small_runs import at, batches, loader, trainer, weights
+from small_runs import OTHER_SEED, at, batches, loader, trainer, weights
 
 import minitorch
 from minitorch import Every, serialize
@@ -158,6 +158,7 @@ def test_two_checkpoint_callbacks_resume_together(tmp_path):
 # Resuming ------------------------------------------------------------------------------------------------------------
 
 
+@OTHER_SEED
 def test_resume_auto_goes_on_from_the_newest(tmp_path):
     """The newest checkpoint is restored, and the run ends as if it had not been interrupted."""
     finished(tmp_path / "a", end=5)

@@ -1,7 +1,7 @@
 """Runs stopped at any step and resumed by a new Trainer: they end, bit for bit, where one run at once ends."""
 
 import pytest
-from small_runs import loader, trainer
+from small_runs import OTHER_SEED, loader, trainer
 
 import minitorch
 import minitorch.functions as F
@@ -44,12 +44,14 @@ def at_once(tmp_path, device):
     return end_of(tmp_path / "at once", device, [])
 
 
+@OTHER_SEED
 @pytest.mark.parametrize("stop", range(1, STEPS))
 def test_a_run_stopped_at_any_step_ends_where_one_at_once_does(tmp_path, device, at_once, stop):
     """Weights, moments, history, patience and the file of metrics are the same."""
     assert end_of(tmp_path / "stopped", device, [stop]) == at_once
 
 
+@OTHER_SEED
 def test_a_run_stopped_at_every_step_ends_where_one_at_once_does(tmp_path, device, at_once):
     """Even a run of which each step is done by another Trainer."""
     assert end_of(tmp_path / "stopped", device, range(1, STEPS)) == at_once

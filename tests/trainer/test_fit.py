@@ -249,6 +249,15 @@ def test_predict_joins_outputs_in_the_order_of_the_loader():
         np.testing.assert_allclose(run.predict(data), whole, rtol=1e-5)
 
 
+def test_predict_warns_of_a_loader_that_shuffles():
+    """As loaders do unless told otherwise: row i would be of any sample."""
+    with pytest.warns(UserWarning, match="shuffles") as told:
+        assert trainer().predict(loader(n=12)).shape == (12, 3)
+    assert [str(warning.message) for warning in told] == [
+        "predict: DataLoader shuffles, so the outputs are not in the order of the data set; make it with shuffle=False"
+    ]
+
+
 def test_predict_joins_tuples_item_by_item():
     """A `predict_step` with two outputs gives two arrays."""
 

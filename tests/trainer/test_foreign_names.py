@@ -7,9 +7,10 @@ from small_runs import at, batches, trainer
 
 import minitorch
 import minitorch.functions as F
-from minitorch import Trainer
+from minitorch import Callback, Trainer
 from minitorch.errors import ConfigError, HookError
 from minitorch.trainer import callbacks, foreign_names
+from minitorch.trainer.callback import HOOKS
 
 
 @pytest.mark.parametrize("name", foreign_names.SET)
@@ -65,12 +66,58 @@ def test_methods_that_would_never_run_are_refused_at_the_definition(name):
     assert str(info.value) == f"Mine.{name} would never run; {foreign_names.METHODS[name]}"
 
 
+@pytest.mark.parametrize("name", foreign_names.HOOKS_ELSEWHERE)
+@pytest.mark.parametrize("base", [Trainer, Callback])
+def test_hooks_elsewhere_are_answered_with_what_there_is_here(base, name):
+    """Also those that no hook here resembles, or that resemble one which is another thing."""
+    with pytest.raises(HookError) as info:
+        type("Mine", (base,), {name: lambda self, trainer: None})
+    remedy = foreign_names.HOOKS_ELSEWHERE[name]
+    assert str(info.value).startswith(f"Mine.{name} is no hook of {base.__name__}; {remedy}. The hooks: on_fit_start, ")
+
+
+@pytest.mark.parametrize("name", foreign_names.WITH_STAGE)
+def test_methods_with_a_stage_are_those_of_lightning(name):
+    """They would never run here; a method of this name without a stage is the user's own."""
+    with pytest.raises(HookError, match=rf"^Mine\.{name} would never run; write on_fit_"):
+        type("Mine", (Callback,), {name: lambda self, trainer, pl_module, stage: None})
+    assert type("Mine", (Callback,), {name: lambda self: None})
+
+
+@pytest.mark.parametrize("name", foreign_names.FIT_ARGUMENTS)
+def test_arguments_of_fit_elsewhere(name):
+    """What to give, and where, is said before anything runs."""
+    with pytest.raises(TypeError) as info:
+        trainer().fit(batches(), **{name: 1})
+    assert str(info.value).startswith(f"Trainer.fit takes no argument {name!r}; {foreign_names.FIT_ARGUMENTS[name]}; ")
+
+
+def test_outputs_are_no_dict():
+    """`outputs["loss"]`, as in Lightning."""
+    stop = at("on_batch_end", lambda run, outputs: outputs["loss"])
+    with pytest.raises(TypeError) as info:
+        trainer(stop).fit(batches(), epochs=1)
+    assert str(info.value) == ("outputs['loss']: StepOutputs has attributes, no keys: outputs.loss, .size and .metrics")
+
+
+def test_a_metric_that_is_not_there_is_told_with_those_that_are():
+    """`metrics["val_acc"]` of a hook, and `history[0]["val_acc"]`."""
+    run = trainer(metrics={"accuracy": F.accuracy})
+    run.fit(batches(), epochs=1)
+    with pytest.raises(KeyError) as info:
+        run.history[0]["acuracy"]
+    assert info.value.args == ("no metric is named 'acuracy'; did you mean 'accuracy'? there is loss, accuracy",)
+    assert "acuracy" not in run.history[0]
+    assert run.history[0].get("acuracy") is None
+
+
 def test_no_name_of_ours_is_foreign():
     """What is public of a Trainer, its arguments and its steps stand in no table, and what the remedies name exists."""
     ours = {*vars(trainer()), *dir(trainer())}
     assert not ours & {*foreign_names.READ, *foreign_names.METHODS}
-    for method in (Trainer.__init__, Trainer.fit):
-        assert not set(inspect.signature(method).parameters) & set(foreign_names.ARGUMENTS)
+    for method, foreign in ((Trainer.__init__, foreign_names.ARGUMENTS), (Trainer.fit, foreign_names.FIT_ARGUMENTS)):
+        assert not set(inspect.signature(method).parameters) & set(foreign)
+    assert not set(HOOKS) & set(foreign_names.HOOKS_ELSEWHERE)
     text = " ".join([*foreign_names.READ.values(), *foreign_names.METHODS.values(), *foreign_names.ARGUMENTS.values()])
     named = [word for word in callbacks.__all__ if word in text]
     assert len(named) >= 10

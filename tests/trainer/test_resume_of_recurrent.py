@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from small_runs import OTHER_SEED
 
 import minitorch
 import minitorch.functions as F
@@ -72,6 +73,7 @@ def end_of(folder, layer_class, device, stops, **settings):
     return arrays, result.history, (folder / "metrics.jsonl").read_bytes()
 
 
+@OTHER_SEED
 @each_layer
 def test_a_run_stopped_in_the_middle_of_a_series_goes_on_from_its_state(tmp_path, device, layer_class):
     """Weights, state and metrics are, bit for bit, those of a run at once, also with validation on the way."""

@@ -1,11 +1,13 @@
 """Several optimizers in one Trainer, by name: each updates its part of the model, and all are moved and saved."""
 
 import pytest
-from small_runs import batches, trainer, weights
+from small_runs import OTHER_SEED, batches, trainer, weights
 
 import fake_cupy
 import minitorch
-from minitorch.errors import ConfigError, StateError
+import minitorch.functions as F
+from minitorch import Trainer, Variable
+from minitorch.errors import ConfigError, GraphError, StateError
 from minitorch.models import MLP
 from minitorch.optimizers import SGD, Adam, MomentumSGD
 from minitorch.trainer.callbacks import Checkpoint, DevicePlacement
@@ -60,6 +62,27 @@ def test_parts_of_parts_are_named_with_a_dot():
     assert run.optimizers["inner.l0"].target is run.model.inner.l0
 
 
+def test_a_part_that_the_loss_does_not_reach():
+    """Networks that are trained against each other need an `optimizer_step`, which a note says; one alone gets none."""
+
+    class Half(Trainer):
+        def training_step(self, batch):
+            x = Variable(self.model.l0(batch[0]).data, requires_grad=False)
+            return F.softmax_cross_entropy(self.model.l1(x), batch[1])
+
+    with pytest.raises(GraphError, match=r"no Parameter of Linear\(.*\) has a gradient") as info:
+        trainer(cls=Half, optimizer=two()).fit(batches(), epochs=1)
+    assert info.value.__notes__ == [
+        "each optimizer updates by the loss that training_step returns; where each has one of its own, override "
+        "optimizer_step"
+    ]
+    run = trainer(cls=Half)
+    run.optimizers[""].setup(run.model.l0)
+    with pytest.raises(GraphError) as info:
+        run.fit(batches(), epochs=1)
+    assert not hasattr(info.value, "__notes__")
+
+
 def test_the_optimizer_is_the_only_one():
     """`trainer.optimizer` is the one that was given, and asks for a name where there are several."""
     for only, given in ((one := SGD(0.1), one), (one := SGD(0.1), {"l0": one})):
@@ -81,6 +104,7 @@ def test_all_are_moved_to_the_device():
         assert all(isinstance(array, cupy.ndarray) for array in arrays)
 
 
+@OTHER_SEED
 def test_a_resumed_run_ends_where_one_at_once_does(tmp_path):
     """The moments of all come back, bit for bit."""
     ends = []

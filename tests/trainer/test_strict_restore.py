@@ -197,7 +197,8 @@ def test_two_callbacks_of_one_class_keep_their_own_state(path):
         EarlyStopping("loss", patience=9), EarlyStopping("acc", patience=9, mode="max"), metrics={"acc": F.accuracy}
     )
     saved(run, path, epochs=2)
-    other = trainer(EarlyStopping("loss", patience=9), EarlyStopping("acc", patience=9), metrics={"acc": F.accuracy})
+    both = EarlyStopping("loss", patience=9), EarlyStopping("acc", patience=9, mode="min")
+    other = trainer(*both, metrics={"acc": F.accuracy})
     other.fit(loader(), epochs=2, resume=path)
     assert [c.progress for c in other.callbacks] == [c.progress for c in run.callbacks]
     assert other.callbacks[0].progress != other.callbacks[1].progress

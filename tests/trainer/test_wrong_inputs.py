@@ -41,7 +41,12 @@ def returning(loss):
             "returned a constant; compute the loss from the model's output as Variables, not from their .data, and "
             "outside no_grad",
         ),
-        (lambda y, t: {"loss": y.mean()}, DTypeError, "returned dict; return the loss, a Variable of one element"),
+        (
+            lambda y, t: {"loss": y.mean()},
+            DTypeError,
+            r"returned dict; return the loss, a Variable of one element, and log what else there is by self\.log\("
+            r"name, value\)",
+        ),
     ],
 )
 def test_a_loss_must_be_one_number_that_can_be_differentiated(loss, error, message):
@@ -83,6 +88,16 @@ def test_a_loss_that_does_not_depend_on_the_model_is_found_at_the_first_step():
     run.weight = MLP((1,)).l0.b
     with pytest.raises(GraphError, match=r"no Parameter of MLP\(.*\) has a gradient"):
         run.fit(batches(), epochs=1)
+
+
+def test_a_model_of_which_nothing_is_trained():
+    """All is frozen: said as that, and not as a loss that was computed wrongly."""
+    run = trainer()
+    for param in run.model.params():
+        param.requires_grad = False
+    with pytest.raises(GraphError) as info:
+        run.fit(batches(), epochs=1)
+    assert str(info.value) == "Trainer: no Parameter of MLP((4, 3)) is trained; set requires_grad of some"
 
 
 def test_fit_under_no_grad_is_found_at_the_first_step():

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -15,7 +15,7 @@ from minitorch.trainer import optimizers, snapshot
 from minitorch.trainer.background import BackgroundWrite
 from minitorch.trainer.callback import Phase
 from minitorch.trainer.callbacks.learning_rate import LearningRate
-from minitorch.trainer.callbacks.monitored import Monitoring, no_metric, validated
+from minitorch.trainer.callbacks.monitored import Mode, Monitoring, no_metric, unnamed_mode, validated
 from minitorch.trainer.callbacks.run_files import RunFiles
 from minitorch.trainer.metrics import check_finite
 from minitorch.trainer.nonfinite import check_weights
@@ -43,7 +43,7 @@ class Checkpoint(RunFiles, Monitoring):
         every: when to save.
         keep: how many of the newest to keep; None: all.
         monitor: a metric, as `on_epoch_end` or `on_validation_end` gets it, by which steps are compared; None: none is.
-        mode: whether a better metric is smaller ("min") or larger ("max").
+        mode: whether a better metric is smaller ("min", unless given) or larger ("max").
         keep_best: how many of the best to keep besides the newest; of equal ones the earlier is the better.
         background: whether a thread writes the file, from a copy of the state, while training goes on. There is one
             such copy at a time. If the write fails, the next safe point raises the error.
@@ -62,7 +62,7 @@ class Checkpoint(RunFiles, Monitoring):
     every: Every = attrs.field(default=Every(epochs=1), validator=every_setting)
     keep: int | None = attrs.field(default=3, validator=optional(at_least(1, int)))
     monitor: str | None = None
-    mode: Literal["min", "max"] = attrs.field(default="min", validator=one_of("min", "max"))
+    mode: Mode = attrs.field(default=attrs.Factory(unnamed_mode, takes_self=True), validator=one_of("min", "max"))
     keep_best: int = attrs.field(default=1, validator=at_least(1, int))
     background: bool = False
     _best: list[tuple[float, int]] = attrs.field(factory=list, init=False, repr=False)  # value and step, the best first

@@ -9,7 +9,7 @@ import attrs
 from minitorch.serialize import check_keys
 from minitorch.trainer.callback import Callback, Phase
 from minitorch.trainer.callbacks.ema import as_validated
-from minitorch.trainer.callbacks.monitored import Mode, Monitoring, Progress, metric_named
+from minitorch.trainer.callbacks.monitored import Mode, Monitoring, Progress, metric_named, unnamed_mode
 from minitorch.trainer.settings import at_least, one_of
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class EarlyStopping(Callback, Monitoring):
         patience: after how many epochs in a row without improvement the run ends. A run that is resumed after that
             trains no further, as it would not have done without the interruption.
         min_delta: what counts as better must be better by more than this.
-        mode: whether a better metric is smaller ("min") or larger ("max").
+        mode: whether a better metric is smaller ("min", unless given) or larger ("max").
         restore_best: whether the model has the weights of its best epoch when the run has ended, however that came.
             They are kept on its device, and in checkpoints. Where `EMA` validates with averages, those are the weights.
         check_finite: whether the run ends at once when the metric is NaN or infinite.
@@ -47,7 +47,7 @@ class EarlyStopping(Callback, Monitoring):
     monitor: str = "val_loss"
     patience: int = attrs.field(default=3, validator=at_least(1, int))
     min_delta: float = attrs.field(default=0.0, validator=at_least(0, float))
-    mode: Mode = attrs.field(default="min", validator=one_of("min", "max"))
+    mode: Mode = attrs.field(default=attrs.Factory(unnamed_mode, takes_self=True), validator=one_of("min", "max"))
     restore_best: bool = attrs.field(default=False, kw_only=True)
     check_finite: bool = attrs.field(default=True, kw_only=True)
     start: int = attrs.field(default=0, kw_only=True, validator=at_least(0, int))

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from minitorch.trainer.trainer import Trainer
 
 Mode = Literal["min", "max"]
+LARGER = {"acc", "accuracy", "auc", "dice", "f1", "iou", "precision", "psnr", "r2", "recall"}  # a larger one is better
 
 
 class Monitoring:
@@ -20,6 +21,21 @@ class Monitoring:
 
     __slots__ = ()
     monitor: str | None
+
+
+def unnamed_mode(callback: Monitoring) -> Mode:
+    """What `mode` is where it is not given: "min".
+
+    Raises:
+        ConfigError: the name of the metric is that of one which gets better as it grows.
+    """
+    name = callback.monitor
+    if isinstance(name, str) and name.lower().rpartition("_")[2] in LARGER:
+        raise ConfigError(
+            f"{type(callback).__name__}: monitor is {name!r}, and mode is not given, which is 'min': the smaller the "
+            "better; give mode='max', or say mode='min' where that is meant"
+        )
+    return "min"
 
 
 def metric_named(trainer: "Trainer", name: str, metrics: Mapping[str, float], owner: str) -> float | None:

@@ -8,7 +8,7 @@ import attrs
 from minitorch.errors import ConfigError
 from minitorch.serialize import check_keys
 from minitorch.trainer.callbacks.learning_rate import LearningRate
-from minitorch.trainer.callbacks.monitored import Mode, Monitoring, Progress, metric_named
+from minitorch.trainer.callbacks.monitored import Mode, Monitoring, Progress, metric_named, unnamed_mode
 from minitorch.trainer.settings import at_least, one_of
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class ReduceLROnPlateau(LearningRate, Monitoring):
         factor: what the learning rate is multiplied by.
         patience: after how many epochs in a row without improvement.
         min_delta: what counts as better must be better by more than this.
-        mode: whether a better metric is smaller ("min") or larger ("max").
+        mode: whether a better metric is smaller ("min", unless given) or larger ("max").
         cooldown: for how many epochs after that none is counted.
         minimum: the smallest share of the first learning rate.
 
@@ -45,7 +45,7 @@ class ReduceLROnPlateau(LearningRate, Monitoring):
     factor: float = attrs.field(default=0.1, validator=_check_factor)
     patience: int = attrs.field(default=10, validator=at_least(1, int))
     min_delta: float = attrs.field(default=0.0, validator=at_least(0, float))
-    mode: Mode = attrs.field(default="min", validator=one_of("min", "max"))
+    mode: Mode = attrs.field(default=attrs.Factory(unnamed_mode, takes_self=True), validator=one_of("min", "max"))
     cooldown: int = attrs.field(default=0, validator=at_least(0, int))
     minimum: float = attrs.field(default=0.0, validator=at_least(0, float))
     _progress: Progress = attrs.field(factory=Progress, init=False, repr=False)
