@@ -1,9 +1,10 @@
 """What a resumed run says: from which file it goes on, and what of its program does not count."""
 
 import pytest
-from small_runs import at, batches, trainer
+from small_runs import at, batches, loader, trainer
 
 import minitorch
+from minitorch.errors import StateError
 from minitorch.optimizers import SGD, MomentumSGD
 from minitorch.optimizers.schedules import Cosine
 from minitorch.trainer import run_folder
@@ -93,6 +94,18 @@ def test_another_seed_is_named(tmp_path):
         go(tmp_path, 3, SGD(0.2), at("on_fit_start", lambda run: minitorch.seed(5)))
     go(tmp_path, 4, SGD(0.1))
     assert minitorch.random.get_state().seed == 5
+
+
+def test_another_seed_of_the_loader_is_an_error(tmp_path):
+    """The rest of the epoch would be of another order; the file and both seeds are named, and the remedy."""
+    run = trainer(Checkpoint(tmp_path))
+    run.fit(loader(seed=3), steps=2)
+    with pytest.raises(StateError) as info:
+        trainer(Checkpoint(tmp_path)).fit(loader(seed=5), epochs=1, resume="auto")
+    assert str(info.value) == (
+        f"{run.checkpoint}: train loader: DataLoader.load_state_dict: seed is 3 in the state, 5 here. Make the loader "
+        "as it was when the state was saved, or start afresh without the state"
+    )
 
 
 def test_a_state_of_before_does_not_say_what_was_given(tmp_path):
