@@ -156,11 +156,12 @@ def test_char_gpt_learns(run, tmp_path):
     assert out.splitlines()[-1] == "abcdabcdab"
 
 
-def test_char_gpt_refuses_unknown_characters(run, monkeypatch):
+def test_char_gpt_refuses_unknown_characters(run, monkeypatch, capsys):
     """A beginning with a character that the text has not is an error that names it, before anything is trained."""
     monkeypatch.setattr(Trainer, "fit", None)
-    with pytest.raises(SystemExit, match=r"--beginning 'We €': .* without \['€'\]"):
+    with pytest.raises(SystemExit):
         run("char_gpt.py", *FEW_STEPS["char_gpt.py"], "--beginning", "We €")
+    assert "--beginning 'We €': needs characters of the text, without ['€']" in capsys.readouterr().err
 
 
 def test_vae_learns(run):
