@@ -160,7 +160,8 @@ class Callback:
             For `on_batch_start`, `on_batch_end` or `on_checkpoint` each step is launched by itself, and the batch is
             made before it. A callback whose hooks look at `outputs.metrics` and count, and no more, says `()`.
         at_log_interval: whether its `on_batch_end` is called only for the batch that ends a log interval, which has
-            `outputs.metrics`; so it costs the others nothing.
+            `outputs.metrics`; so it costs the others nothing. A subclass with an `on_batch_end` of its own is called
+            for each batch unless it says so again.
         logs: names of the metrics that its hooks log or add, where it says so: a misspelled `monitor` is then found
             before the first step.
         first_in: hooks in which it comes before all other callbacks, whatever its phase.
@@ -180,6 +181,8 @@ class Callback:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         check_hooks(cls, Callback)
+        if "on_batch_end" in vars(cls) and "at_log_interval" not in vars(cls):
+            cls.at_log_interval = False
         if "__init__" in vars(cls) and _is_generated(cls.__init__):
             cls.__init__ = tells_arguments(CALLBACK_ARGUMENTS)(cls.__init__)  # type: ignore[method-assign]
         saves, loads = (getattr(cls, name) is not getattr(Callback, name) for name in ("state_dict", "load_state_dict"))

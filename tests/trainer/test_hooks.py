@@ -131,6 +131,27 @@ def test_what_acts_at_log_intervals_is_called_only_there():
     assert [row.calls for row in result.bill.rows] == [1, 3]
 
 
+def test_a_hook_of_a_subclass_is_called_for_each_batch(tmp_path):
+    """Whoever derives from what acts at log intervals need not know of it, and may call its hook at any batch."""
+    heard = []
+
+    class Loud(JSONLLogger):
+        def on_batch_end(self, trainer, outputs):
+            heard.append(trainer.state.step)
+            super().on_batch_end(trainer, outputs)
+
+    class Named(JSONLLogger):
+        pass
+
+    loud = Loud(tmp_path / "loud")
+    trainer(loud, Named(tmp_path / "named"), log_every=Every(steps=2)).fit(batches(3), epochs=1)
+    assert heard == [1, 2, 3]
+    assert (Loud.at_log_interval, Named.at_log_interval) == (False, True)
+    lines = [(tmp_path / name / "metrics.jsonl").read_text().splitlines() for name in ("loud", "named")]
+    assert lines[0] == lines[1]
+    assert [json.loads(line)["step"] for line in lines[0]] == [2, 3]
+
+
 def test_an_inherited_hook_is_called():
     """A hook written in a base class counts, also through a mixin."""
     heard = []

@@ -57,9 +57,9 @@ class CSVLogger(RunFiles):
             table.open(trainer)
 
     def on_batch_end(self, trainer: "Trainer", outputs: "StepOutputs") -> None:
-        """Write the means of the log interval."""
-        assert outputs.metrics is not None
-        self._tables["steps"].add({"step": trainer.state.step, "epoch": trainer.state.epoch, **outputs.metrics})
+        """Write the means of the log interval that this step ends."""
+        if outputs.metrics is not None:
+            self._tables["steps"].add({"step": trainer.state.step, "epoch": trainer.state.epoch, **outputs.metrics})
 
     def on_epoch_end(self, trainer: "Trainer", metrics: dict[str, float]) -> None:
         """Write the metrics of the epoch."""

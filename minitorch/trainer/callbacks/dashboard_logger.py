@@ -30,9 +30,9 @@ class DashboardLogger(Callback, ABC):
         """Finish, if begun: the run is "completed", "stopped", "interrupted", "terminated" or "failed"."""
 
     def on_batch_end(self, trainer: "Trainer", outputs: "StepOutputs") -> None:
-        """Send the means of the log interval."""
-        assert outputs.metrics is not None
-        self._send(trainer.state.step, _under("step", outputs.metrics))
+        """Send the means of the log interval that this step ends."""
+        if outputs.metrics is not None:
+            self._send(trainer.state.step, _under("step", outputs.metrics))
 
     def on_epoch_end(self, trainer: "Trainer", metrics: dict[str, float]) -> None:
         """Send the metrics and timings of the epoch."""

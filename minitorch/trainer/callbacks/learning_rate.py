@@ -60,9 +60,9 @@ class LearningRate(Callback, ABC):
         return batch
 
     def on_batch_end(self, trainer: "Trainer", outputs: "StepOutputs") -> None:
-        """Add the learning rate to the means of a log interval."""
-        assert outputs.metrics is not None
-        outputs.metrics.update(_rates(trainer))
+        """Add the learning rate to the means of the log interval that this step ends."""
+        if outputs.metrics is not None:
+            outputs.metrics.update(_rates(trainer))
 
     def on_epoch_end(self, trainer: "Trainer", metrics: dict[str, float]) -> None:
         """Add the learning rate to the metrics of the epoch."""

@@ -86,8 +86,9 @@ class NaNGuard(RunFiles):
         self.finding, self._checked, self._moment = None, False, Moment(trainer)
 
     def on_batch_end(self, trainer: "Trainer", outputs: "StepOutputs") -> None:
-        """Check the weights at the end of a log interval; the loop has checked the loss."""
-        self._check(trainer)
+        """Check the weights where this step ends a log interval; the loop has checked the loss."""
+        if outputs.metrics is not None:
+            self._check(trainer)
 
     def on_epoch_end(self, trainer: "Trainer", metrics: dict[str, float]) -> None:
         """Check the weights."""
