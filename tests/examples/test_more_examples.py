@@ -113,7 +113,7 @@ def test_steps_leave_no_garbage(run, trainers, name):
     (trainer,) = trainers
     (counts,) = [callback.counts for callback in trainer.callbacks if isinstance(callback, CountsGarbage)]
     assert len(counts) >= 2
-    assert not any(counts)
+    assert not any(counts[1:])  # the first one loads modules
 
 
 @pytest.mark.parametrize("name", TO_PICTURE)
